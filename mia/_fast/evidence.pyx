@@ -1,0 +1,1 @@
+"""Evidence detectors and the five ES patterns."""

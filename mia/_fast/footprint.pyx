@@ -1,0 +1,1 @@
+"""Volume at price by side."""

@@ -1,0 +1,1 @@
+"""Market state: all kernels composed."""

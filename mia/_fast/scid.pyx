@@ -1,0 +1,1 @@
+"""Sierra Chart intraday records."""

@@ -1,0 +1,1 @@
+"""Ranks, medians and reference rings."""

@@ -1,0 +1,1 @@
+"""Market data on disk: store, importers, synthetic market."""

@@ -1,0 +1,1 @@
+"""What the method computes from market state: features, regime, confluence."""

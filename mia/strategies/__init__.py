@@ -1,0 +1,1 @@
+"""From context to an accepted or rejected signal."""
