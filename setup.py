@@ -23,11 +23,13 @@ MODULES = (
     "patterns",
     "profile",
     "records",
+    "references",
     "regime",
     "scid",
     "setups",
     "statistics",
     "tick_buffer",
+    "timeframes",
     "vwap",
 )
 
