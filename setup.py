@@ -15,8 +15,10 @@ MODULES = (
     "battle_navale",
     "confluence",
     "cvd",
+    "es_patterns",
     "evidence",
     "footprint",
+    "levels",
     "market_state",
     "matching",
     "order_flow",
@@ -28,6 +30,7 @@ MODULES = (
     "setups",
     "statistics",
     "tick_buffer",
+    "touches",
     "vwap",
 )
 
