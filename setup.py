@@ -15,8 +15,10 @@ MODULES = (
     "battle_navale",
     "confluence",
     "cvd",
+    "es_patterns",
     "evidence",
     "footprint",
+    "levels",
     "market_state",
     "matching",
     "order_flow",
@@ -30,6 +32,7 @@ MODULES = (
     "statistics",
     "tick_buffer",
     "timeframes",
+    "touches",
     "vwap",
 )
 
