@@ -90,6 +90,7 @@ cdef class MarketState:
     cdef bint _busy                     # a batch runs without the GIL
     cdef public bint record             # keep every row until it is taken
     cdef public int64_t wake            # events that end a batch
+    cdef int64_t _reasons[3]            # closes by row.reason
     cdef readonly int64_t rejected      # trades or bars refused since the start
     cdef readonly int64_t accepted      # trades applied since the start
 

@@ -600,6 +600,10 @@ cdef class MarketState:
         row.vol01 = weight
         row.mtf_valid = self.timeframes.combine(weight, &row.mtf)
 
+        row.options_quality = self._options.quality
+        row.gamma_flip = self._options.gamma_flip
+        row.call_wall = self._options.call_wall
+        row.put_wall = self._options.put_wall
         for k in range(6):
             row.feature[8 + k] = self._options.feature[k] if self._options.valid[k] else 0.0
             row.valid[8 + k] = self._options.valid[k]
@@ -655,6 +659,7 @@ cdef class MarketState:
 
         self._volume_ref.push(phase, <double> bar.volume)
         self._atr_ref.push(phase, row.atr)
+        self._reasons[row.reason] += 1
         self._events |= EVENT_CLOSE
         if row.reason == 0:
             self._events |= EVENT_SETUP
@@ -816,6 +821,11 @@ cdef class MarketState:
         if self._newest < 0:
             return None
         return self._rows[self._newest]
+
+    @property
+    def reasons(self):
+        """Closes so far with a setup, waiting for a regime, and without a setup."""
+        return self._reasons[0], self._reasons[1], self._reasons[2]
 
     @property
     def session_id(self):

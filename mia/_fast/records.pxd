@@ -169,6 +169,10 @@ cdef struct Row:                # all that one primary close computed
     double micro_anomaly
     double gamma_pin
     int64_t spread              # of the latest good book snapshot, 0 without a book
+    double options_quality      # q, 0 without chains
+    double gamma_flip           # ES ticks, nan without one
+    double call_wall
+    double put_wall
     int64_t n_setups
     int64_t setup_kind[16]      # the setups, field by field; n_setups are valid
     int64_t setup_side[16]
