@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,11 @@ from typing import Any
 import pyarrow as pa
 
 from mia.errors import DataError
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
 
 
 @contextmanager
@@ -71,6 +77,30 @@ def write_json(path: Path, value: Any) -> None:
     """
     with replace_file(path) as temporary:
         temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Hold a lock file while the block runs; it is released when the process ends, however.
+
+    Raises
+    ------
+    DataError
+        If another process holds it or it cannot be written.
+    """
+    with writing(path):
+        file = path.open("a")
+    with file:
+        try:
+            if sys.platform == "win32":
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise DataError(
+                f"another import is writing to {path.parent}: wait until it is done"
+            ) from None
+        yield
 
 
 def _reason(error: Exception) -> str:
