@@ -20,6 +20,7 @@ MODULES = (
     "market_state",
     "matching",
     "order_flow",
+    "orders",
     "patterns",
     "profile",
     "records",
