@@ -22,6 +22,7 @@ MODULES = (
     "market_state",
     "matching",
     "order_flow",
+    "orders",
     "patterns",
     "profile",
     "records",
