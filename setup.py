@@ -27,6 +27,7 @@ MODULES = (
     "scid",
     "setups",
     "statistics",
+    "synth",
     "tick_buffer",
     "vwap",
 )
