@@ -31,6 +31,7 @@ MODULES = (
     "scid",
     "setups",
     "statistics",
+    "synth",
     "tick_buffer",
     "timeframes",
     "touches",
