@@ -20,7 +20,7 @@ def run(
     """Return (cvd, vwap, volume of the fullest price, minute bars) of the whole tape."""
     cdef Py_ssize_t i, n = ts.shape[0], bars = 0
     cdef int64_t cvd = 0, volume = 0, p, q, slot_end = 0
-    cdef int64_t pv = 0
+    cdef int64_t pv = 0, minute = 60_000_000_000
     cdef int64_t bar_high = 0, bar_low = 0, bar_close = 0, bar_volume = 0, bar_open = 0
     histogram = np.zeros(high - low + 1, np.int64)
     store = np.zeros((n // 10 + 1440 * 400, 5), np.int64)
@@ -38,7 +38,7 @@ def run(
                     out[bars, 3] = bar_close
                     out[bars, 4] = bar_volume
                     bars += 1
-                slot_end = (ts[i] // 60_000_000_000 + 1) * 60_000_000_000
+                slot_end = (ts[i] // minute + 1) * minute
                 bar_open = p
                 bar_high = p
                 bar_low = p

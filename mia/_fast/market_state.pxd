@@ -7,6 +7,7 @@ from mia._fast.battle_navale cimport BattleNavale
 from mia._fast.confluence cimport Confluence
 from mia._fast.cvd cimport Cvd
 from mia._fast.evidence cimport Evidence
+from mia._fast.feature_score cimport TierRanker
 from mia._fast.footprint cimport Footprint
 from mia._fast.order_flow cimport OrderFlow
 from mia._fast.profile cimport Profile
@@ -46,6 +47,7 @@ cdef class MarketState:
     cdef readonly Timeframes timeframes
     cdef readonly Confluence confluence
     cdef readonly OrderFlow order_flow
+    cdef TierRanker _tiers
     cdef BarBuilder _builder
     cdef BarBuilder _micro_builder
     cdef Resampler _ready_made          # ready-made bars to primary bars

@@ -25,6 +25,8 @@ from mia._fast.bars cimport (
     OPEN,
     find_session,
 )
+from mia._fast.feature_score cimport score_row
+from mia._fast.order_flow cimport stacked_imbalance
 from mia._fast.records cimport FLAG_READY_MADE, FLAG_SESSION_END, clip, dmax
 from mia._fast.timeframes cimport average_true_range, detect_on, phase_of
 
@@ -116,6 +118,7 @@ cdef class MarketState:
         self._navale = BattleNavale(params)
         self._regime = RegimeClassifier(params)
         self.order_flow = OrderFlow(params)
+        self._tiers = TierRanker(params)
         self.confluence = Confluence(params)
         self._evidence = Evidence(params)
         self._setups = Setups(params)
@@ -297,7 +300,6 @@ cdef class MarketState:
         Py_ssize_t stop,
     ) except -1 nogil:
         """Add the trades of [start, stop), which belong to the open bar, to everything."""
-        cdef TickBuffer ticks = self.ticks
         cdef Py_ssize_t k, n, tail
         cdef int64_t t_open = self._sessions[self._session].t_open
         cdef int64_t large = self._p.feat_f8_min_lots
@@ -308,12 +310,12 @@ cdef class MarketState:
         cdef int32_t* to_price
         cdef int32_t* to_size
         cdef int8_t* to_side
-        ticks.make_room(stop - start)
-        tail = ticks._tail
-        to_ts = &ticks._ts_event[tail]
-        to_price = &ticks._price[tail]
-        to_size = &ticks._trade_size[tail]
-        to_side = &ticks._side[tail]
+        self.ticks.make_room(stop - start)
+        tail = self.ticks._tail
+        to_ts = &self.ticks._ts_event[tail]
+        to_price = &self.ticks._price[tail]
+        to_size = &self.ticks._trade_size[tail]
+        to_side = &self.ticks._side[tail]
         if not self._has_last:
             last = price[start]
             for k in range(start, stop):
@@ -341,21 +343,20 @@ cdef class MarketState:
         self._last_ts = to_ts[n - 1]
         self._session_trades += n
         self.accepted += n
-        ticks._tail += n
-        ticks._size += n
-        ticks.total += n
+        self.ticks._tail += n
+        self.ticks._size += n
+        self.ticks.total += n
         self._builder.absorb(to_price, to_size, to_side, n)
         self.footprint.cover(self._builder.bar.low, self._builder.bar.high)
         self.footprint.add_many(to_price, to_size, to_side, n)
         for k in range(n):
             if to_size[k] >= large:
                 if to_side[k] != 0:
-                    self.order_flow.push_large(to_ts[k], to_size[k], to_side[k])
+                    self.order_flow.large_trades.push(to_ts[k], to_size[k], to_side[k])
         return self._run_micro(n)
 
     cdef int _run_micro(self, Py_ssize_t n) except -1 nogil:
         """Feed the newest `n` trades of the tick buffer to the micro stream."""
-        cdef BarBuilder builder = self._micro_builder
         cdef Py_ssize_t tail = self.ticks._tail - n, m = 0, j
         cdef const int64_t* ts = &self.ticks._ts_event[tail]
         cdef const int32_t* price = &self.ticks._price[tail]
@@ -364,12 +365,12 @@ cdef class MarketState:
         cdef int outcome = OPEN
         cdef Bar bar
         while m < n:
-            if not builder.has_bar:
-                builder.begin(&self._sessions[self._session], ts[m], price[m])
-            j = builder.scan(ts, price, size, m, n, &outcome)
-            builder.absorb(price + m, size + m, side + m, j - m)
+            if not self._micro_builder.has_bar:
+                self._micro_builder.begin(&self._sessions[self._session], ts[m], price[m])
+            j = self._micro_builder.scan(ts, price, size, m, n, &outcome)
+            self._micro_builder.absorb(price + m, size + m, side + m, j - m)
             if outcome != OPEN:
-                builder.finish(ts[j - 1] if outcome == CLOSED_WITH else ts[j], 0, &bar)
+                self._micro_builder.finish(ts[j - 1] if outcome == CLOSED_WITH else ts[j], 0, &bar)
                 self._close_micro(&bar)
             m = j
         return 0
@@ -482,7 +483,7 @@ cdef class MarketState:
             self._previous_poc = self.rth_profile.poc
             self._previous_vah = self.rth_profile.vah
             self._previous_val = self.rth_profile.val
-        self.order_flow.end_session()
+        self._tiers.end_session()
         return 0
 
     cdef int _begin_session(self, int64_t ts) except -1 nogil:
@@ -610,8 +611,8 @@ cdef class MarketState:
         if self._ready_made is None:
             n = self.footprint.split(bar.low, bar.high)
             if n > 0:
-                stacked = self.order_flow.stacked(
-                    &self.footprint._bid[0], &self.footprint._ask[0], n
+                stacked = stacked_imbalance(
+                    &self.footprint._bid[0], &self.footprint._ask[0], n, &self._p
                 )
             wanted = self._p.feat_f7_trades + 1
             wanted = min(wanted, self._session_trades)
@@ -629,7 +630,10 @@ cdef class MarketState:
             )
         else:
             self.order_flow.update(last, count, NAN, NULL, NULL, NULL, 0, row)
-        self.order_flow.score_row(row)
+        score_row(row, &self._p)
+        row.tier = self._tiers.tier(row.feature_score)
+        if row.rth:
+            self._tiers.push(row.feature_score)
 
         n = 0
         if row.developing_valid:
@@ -652,8 +656,8 @@ cdef class MarketState:
             &self._options,
             self.confluence.zones,
             self.confluence.n_zones,
-            self.order_flow.spread_z(),
-            self.order_flow.book_imbalance(),
+            self.order_flow.book.spread_z(),
+            self.order_flow.book.raw if self.order_flow.book.good > 0 else NAN,
         )
         self._setups.update(last, count, row, &self._options)
 
@@ -795,7 +799,10 @@ cdef class MarketState:
         int64_t spread,
     ):
         """Take the state of the book: sizes from the touch outward, spread in ticks."""
-        self.order_flow.on_book(ts, bid_sizes, ask_sizes, spread)
+        cdef Py_ssize_t levels = bid_sizes.shape[0]
+        if levels < 1 or ask_sizes.shape[0] != levels:
+            raise ValueError("bid and ask sizes must have the same number of levels, at least 1")
+        self.order_flow.book.on_book(ts, &bid_sizes[0], &ask_sizes[0], levels, spread)
 
     def take_rows(self):
         """Return a copy of the rows recorded since the last call, ROW_DTYPE, and free them."""
