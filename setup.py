@@ -13,10 +13,13 @@ from setuptools import Extension, setup
 MODULES = (
     "bars",
     "battle_navale",
+    "book_imbalance",
     "confluence",
     "cvd",
     "evidence",
+    "feature_score",
     "footprint",
+    "large_trades",
     "market_state",
     "matching",
     "order_flow",
