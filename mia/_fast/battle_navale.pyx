@@ -15,7 +15,7 @@ from mia._fast.statistics cimport std_from_sums, std_of
 
 import numpy as np
 
-from mia._fast.records import BATTLE_DTYPE
+from mia._fast import records
 
 cdef enum:
     LONGEST = 60                # bound of bn.base_max_bars and bn.window
@@ -386,7 +386,7 @@ cdef class BattleNavale:
         cdef const double[::1] ups = np.ascontiguousarray(np.broadcast_to(up, n), np.float64)
         cdef const double[::1] downs = np.ascontiguousarray(np.broadcast_to(down, n), np.float64)
         cdef Battle[::1] view
-        out = np.zeros(n, BATTLE_DTYPE)
+        out = np.zeros(n, records.BATTLE_DTYPE)
         view = out
         self.reset()
         for i in range(n):

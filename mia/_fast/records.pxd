@@ -58,8 +58,8 @@ cdef struct Battle:             # Battle Navale after one bar
     int64_t base_dir            # dir of the synthesis
     int64_t signal
     int64_t status              # BattleStatus
-    int64_t launched            # colour of a launch accepted at this bar, else 0
-    int64_t violated            # direction of a violation that began at this bar, else 0
+    int64_t launched            # colour of a launch at this bar, accepted or not, else 0
+    int64_t violated            # colour of the base violated at this bar, else 0
     int64_t active_dir          # colour of the active base, 0 without one
     int64_t active_low
     int64_t active_high

@@ -6,7 +6,7 @@ confidence and strength, and the edges of the range that was accepted last.
 
 cimport cython
 from libc.math cimport NAN, fabs
-from libc.stdint cimport int64_t
+from libc.stdint cimport int32_t, int64_t
 
 from mia._fast.records cimport (
     Bar, Params, RegimeState, dmax, dmin, floor_tol, ge, gt, isgn, le,
@@ -15,11 +15,10 @@ from mia._fast.statistics cimport rank_hi, rank_lo, sorted_insert, sorted_remove
 
 import numpy as np
 
-from mia._fast.records import REGIME_DTYPE
+from mia._fast import records
 
 cdef enum:
     WIDEST = 120                # bound of reg.range_bars
-    MAX_PIVOTS = 120            # of either kind in the trend window
 
 cdef enum Regime:
     STRONG_TREND_BULL
@@ -38,42 +37,42 @@ cdef struct Structure:          # pivot events of the trend window
     bint intact                 # the newest events all point to the side
 
 
-cdef inline int64_t _mirrored(const Bar* bar, int side) noexcept nogil:
-    # What a pivot of this side is measured on: the high, or the low upside down.
-    return bar.high if side > 0 else -bar.low
-
-
 cdef void _structure(const Bar* last, const Params* p, Structure* out) noexcept nogil:
-    cdef int64_t index[2 * MAX_PIVOTS]
-    cdef int64_t direction[2 * MAX_PIVOTS]
-    cdef const Bar* first = last - (p.reg_bars - 1)
+    # Highs, and lows upside down, so that a pivot of either kind is a local maximum.
+    cdef int64_t extreme[2][WIDEST]
+    cdef int64_t index[2 * WIDEST]
+    cdef int64_t direction[2 * WIDEST]
     cdef int64_t previous[2]
     cdef bint seen[2]
-    cdef int64_t j, price, oldest, side
+    cdef const Bar* first = last - (p.reg_bars - 1)
+    cdef const int64_t* x
+    cdef int64_t j, oldest, side
     cdef Py_ssize_t n = 0, k, s
+    for j in range(p.reg_bars):
+        extreme[0][j] = first[j].high
+        extreme[1][j] = -first[j].low
     seen[0] = seen[1] = False
     previous[0] = previous[1] = 0
     out.up = out.down = 0
     for j in range(2, p.reg_bars - 2):
         for s in range(2):
-            side = 1 - 2 * s
-            price = _mirrored(first + j, side)
-            if (
-                price > _mirrored(first + j - 1, side)
-                and price > _mirrored(first + j - 2, side)
-                and price >= _mirrored(first + j + 1, side)
-                and price >= _mirrored(first + j + 2, side)
+            x = &extreme[s][j]
+            # Bitwise: the outcome of each comparison is close to a coin toss.
+            if not (
+                (x[0] > (x - 1)[0]) & (x[0] > (x - 2)[0]) & (x[0] >= x[1]) & (x[0] >= x[2])
             ):
-                if seen[s] and price != previous[s]:
-                    index[n] = j
-                    direction[n] = side if price > previous[s] else -side
-                    if direction[n] > 0:
-                        out.up += 1
-                    else:
-                        out.down += 1
-                    n += 1
-                seen[s] = True
-                previous[s] = price
+                continue
+            if seen[s] and x[0] != previous[s]:
+                side = 1 - 2 * s
+                index[n] = j
+                direction[n] = side if x[0] > previous[s] else -side
+                if direction[n] > 0:
+                    out.up += 1
+                else:
+                    out.down += 1
+                n += 1
+            seen[s] = True
+            previous[s] = x[0]
     side = isgn(out.up - out.down)
     out.intact = side != 0 and n >= p.reg_intact
     if out.intact:
@@ -83,18 +82,17 @@ cdef void _structure(const Bar* last, const Params* p, Structure* out) noexcept 
                 out.intact = False
 
 
-cdef int64_t _tests(
-    const Bar* last, Py_ssize_t n, int side, int64_t level, int64_t reach,
+cdef int32_t _tests(
+    const int32_t* price, Py_ssize_t n, int32_t low, int32_t high,
 ) noexcept nogil:
-    # Runs of consecutive bars whose extreme lies within reach of the level.
+    # Runs of consecutive prices from low to high, counted at their starts.
     cdef Py_ssize_t k
-    cdef int64_t price, runs = 0
-    cdef bint near, before = False
-    for k in range(n):
-        price = last[-k].high if side > 0 else last[-k].low
-        near = level - reach <= price <= level + reach
-        runs += near and not before
-        before = near
+    cdef int32_t runs = (price[0] >= low) & (price[0] <= high)
+    for k in range(1, n):
+        runs += (
+            ((price[k] >= low) & (price[k] <= high))
+            & ((price[k - 1] < low) | (price[k - 1] > high))
+        )
     return runs
 
 
@@ -223,29 +221,38 @@ cdef class RegimeClassifier:
         cdef double smallest = dmax(p.reg_size_min_ticks, p.reg_size_min_atr * atr)
         cdef double largest = dmax(p.reg_size_max_ticks, p.reg_size_max_atr * atr)
         cdef double minutes, respect
-        cdef int64_t reach = <int64_t> floor_tol(tol)
-        cdef int64_t size, level, tests, resistance = 0, support = 0
-        cdef int64_t above = -1, below = -1, inside = 0, early = 0, late = 0
+        cdef int64_t early = 0, late = 0
+        # Prices relative to the last close, so that they fit the narrow integers.
+        cdef int32_t high[WIDEST]
+        cdef int32_t low[WIDEST]
+        cdef int32_t close[WIDEST]
+        cdef int32_t reach = <int32_t> floor_tol(tol), half = <int32_t> floor_tol(0.5 * tol)
+        cdef int32_t level, tests, size, resistance = 0, support = 0
+        cdef int32_t above = -1, below = -1, inside = 0
         cdef int q
         minutes = (last.t_close - last[1 - n].t_open) / 60e9
         if not ge(minutes, p.reg_min_minutes):
             return False
-        size = rank_hi(self._highs, n, 95) - rank_lo(self._lows, n, 5)
+        size = <int32_t> (rank_hi(self._highs, n, 95) - rank_lo(self._lows, n, 5))
         if not ge(size, smallest):      # no choice of percentiles gives a larger one
             return False
+        for k in range(n):
+            high[k] = <int32_t> (last[-k].high - last.close)
+            low[k] = <int32_t> (last[-k].low - last.close)
+            close[k] = <int32_t> (last[-k].close - last.close)
         for q in range(95, 84, -5):
-            level = rank_hi(self._highs, n, q)
+            level = <int32_t> (rank_hi(self._highs, n, q) - last.close)
             if q < 95 and level == resistance:
                 continue
-            tests = _tests(last, n, 1, level, reach)
+            tests = _tests(high, n, level - reach, level + reach)
             if tests > above:
                 above = tests
                 resistance = level
         for q in range(5, 16, 5):
-            level = rank_lo(self._lows, n, q)
+            level = <int32_t> (rank_lo(self._lows, n, q) - last.close)
             if q > 5 and level == support:
                 continue
-            tests = _tests(last, n, -1, level, reach)
+            tests = _tests(low, n, level - reach, level + reach)
             if tests > below:
                 below = tests
                 support = level
@@ -253,14 +260,11 @@ cdef class RegimeClassifier:
         if not (
             ge(size, smallest) and le(size, largest)
             and above >= p.reg_min_tests and below >= p.reg_min_tests
-            and ge(last.close, support - tol) and le(last.close, resistance + tol)
+            and support - reach <= 0 <= resistance + reach
         ):
             return False
         for k in range(n):
-            inside += (
-                ge(last[-k].close, support - 0.5 * tol)
-                and le(last[-k].close, resistance + 0.5 * tol)
-            )
+            inside += (close[k] >= support - half) & (close[k] <= resistance + half)
         respect = <double> inside / n
         if not ge(respect, p.reg_respect):
             return False
@@ -274,8 +278,8 @@ cdef class RegimeClassifier:
             + 0.15 * (ge(size, 1.25 * smallest) and le(size, 0.6 * largest))
             + 0.10 * (late < early)
         )
-        self._resistance = resistance
-        self._support = support
+        self._resistance = last.close + resistance
+        self._support = last.close + support
         self._tolerance = tol
         return True
 
@@ -330,7 +334,7 @@ cdef class RegimeClassifier:
             np.broadcast_to(vslope, n), np.float64
         )
         cdef RegimeState[::1] view
-        out = np.zeros(n, REGIME_DTYPE)
+        out = np.zeros(n, records.REGIME_DTYPE)
         view = out
         self.reset()
         for i in range(n):

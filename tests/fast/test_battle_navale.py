@@ -72,9 +72,7 @@ def test_battle_is_that_of_the_vectors(case):
             assert row[field] == expected[name][k], (k, name)
         assert GoldenState(row["state"]).name == expected["state"][k]
         assert BattleStatus(row["status"]).name == expected["status"][k]
-        active = [
-            int(row[f"active_{name}"]) for name in ("low", "high", "bars", "dir", "launch")
-        ]
+        active = [int(row[f"active_{name}"]) for name in ("low", "high", "bars", "dir", "launch")]
         assert (active if row["active_dir"] else None) == expected["active"][k]
         candidate = [int(row[f"candidate_{name}"]) for name in ("low", "high", "bars", "dir")]
         assert (candidate if row["has_candidate"] else None) == expected["cand"][k]
@@ -148,7 +146,9 @@ def test_history_holds_no_more_than_twenty_bases():
         up = [(a + 10 * k, b + 10 * k, c + 10 * k, d + 10 * k, *rest) for a, b, c, d, *rest in BASE]
         rows += [*up, (104 + 10 * k, 110 + 10 * k, 104 + 10 * k, 109 + 10 * k, 1000, 400, 600)]
     battle, kernel = fight(make_bars(COLUMNS, rows))
-    launches = [k for k, row in enumerate(battle) if row["active_dir"] and row["active_launch"] == k]
+    launches = [
+        k for k, row in enumerate(battle) if row["active_dir"] and row["active_launch"] == k
+    ]
     assert len(launches) > 20
     assert [base[4] for base in kernel.history] == launches[-20:]
 
