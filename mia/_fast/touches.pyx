@@ -10,7 +10,7 @@ from libc.stdint cimport int64_t
 
 import numpy as np
 
-from mia._fast.records cimport Bar, le
+from mia._fast.records cimport Bar, ceil_tol, floor_tol, le
 
 cdef double TOUCH_TICKS = 2.0
 
@@ -46,19 +46,24 @@ cdef class Touches:
     cdef int64_t count(self, int slot, double price) noexcept nogil:
         """Count the recorded RTH bars that came to `price` from away."""
         cdef Tracked* tracked = &self._tracked[slot]
+        cdef int64_t high, low
         cdef Py_ssize_t k, at
         cdef bint inside, before
         if tracked.price == price:
             return tracked.touches
+        # Bounds in whole ticks, as bars have them: the search is the one long loop at a close.
+        high = <int64_t> ceil_tol(price - TOUCH_TICKS)
+        low = <int64_t> floor_tol(price + TOUCH_TICKS)
         tracked.price = price
         tracked.touches = 0
         before = False
         for k in range(self._held):
             at = (self._recorded - self._held + k) & (RECORD_BARS - 1)
-            inside = _touched(self._highs[at], self._lows[at], price)
-            if inside and not before and not (k == 0 and self._leader):
-                tracked.touches += 1
+            inside = (self._highs[at] >= high) & (self._lows[at] <= low)
+            tracked.touches += inside & (not before)
             before = inside
+            if k == 0 and self._leader:
+                tracked.touches = 0
         tracked.inside = before
         return tracked.touches
 

@@ -1,15 +1,19 @@
 """Bars, rows and levels from which the tests of the triggers are built."""
 
+from dataclasses import dataclass, field, replace
+
 import numpy as np
 from numpy.typing import NDArray
 
-from mia._fast import records
+from mia._fast import evidence, levels, records
 from mia.core.base_types import Regime
+from mia.core.kernel_params import kernel_params
 
 MINUTE = 60_000_000_000
 RTH_OPEN = 1_700_000_000 * 1_000_000_000
 
 Ohlc = tuple[int, int, int, int]
+Found = tuple[int, int, float, float, float, float, int]
 
 
 def make_bars(
@@ -18,7 +22,7 @@ def make_bars(
     delta: int | list[int] = 0,
     start: int = RTH_OPEN,
 ) -> NDArray[np.void]:
-    """Minute bars; bid and ask volume add up to the volume."""
+    """Minute bars; a lot that fits neither side is of unknown side."""
     n = len(ohlc)
     bars = np.zeros(n, records.BAR_DTYPE)
     for k, name in enumerate(("open", "high", "low", "close")):
@@ -27,9 +31,8 @@ def make_bars(
     bars["t_open"] = start + MINUTE * np.arange(n)
     bars["t_close"] = bars["t_open"] + MINUTE
     bars["volume"] = volume
-    bars["ask_volume"] = (bars["volume"] + np.asarray(delta)) // 2
-    bars["bid_volume"] = bars["volume"] - bars["ask_volume"]
-    assert np.all(bars["ask_volume"] - bars["bid_volume"] == delta)
+    bars["bid_volume"] = (bars["volume"] - np.asarray(delta)) // 2
+    bars["ask_volume"] = bars["bid_volume"] + delta
     return bars
 
 
@@ -123,8 +126,70 @@ def mirrored_zones(zones: NDArray[np.void]) -> NDArray[np.void]:
     return out
 
 
-def setups_of(row: np.void) -> list[tuple[int, int, float, float, float, float, int]]:
+def make_zones(*table: tuple[float, float, float, int]) -> NDArray[np.void]:
+    """Zones of (low, high, score, kinds), centred."""
+    zones = np.zeros(len(table), levels.ZONE_DTYPE)
+    for name, column in zip(
+        ("low", "high", "score", "kinds"), zip(*table, strict=True), strict=True
+    ):
+        zones[name] = column
+    zones["counted"] = zones["kinds"]
+    zones["centre"] = (zones["low"] + zones["high"]) / 2
+    return zones
+
+
+def setups_of(row: np.void) -> list[Found]:
     """Kind, side, quality, level, stop, target and traded of each setup, by kind and side."""
     names = ("kind", "side", "quality", "level", "stop", "target", "traded")
     columns = [row[f"setup_{name}"][: row["n_setups"]].tolist() for name in names]
     return sorted(zip(*columns, strict=True), key=lambda setup: setup[:2])
+
+
+def mirrored_setups(row: np.void) -> list[Found]:
+    """Setups of a row with sides and prices negated, by kind and side."""
+    found = (
+        (kind, -side, quality, -level, -stop, -target, traded)
+        for kind, side, quality, level, stop, target, traded in setups_of(row)
+    )
+    return sorted(found, key=lambda setup: setup[:2])
+
+
+@dataclass(frozen=True)
+class Close:
+    """The bars up to a close and what is known there, bullish."""
+
+    ohlc: list[Ohlc]
+    delta: int = 60
+    fields: dict[str, object] = field(default_factory=dict)
+    f3: float = 0.0
+    f4: float = 0.0
+    pattern: tuple[float, float, float, float] = (0.0, 0.0, 0.0, 0.0)
+    options: dict[str, object] = field(default_factory=dict)
+    f9: float = float("nan")
+    zones: tuple[tuple[float, float, float, int], ...] = ()
+
+    def but(self, **changes: object) -> "Close":
+        """The same with some fields changed; a row's field by its name."""
+        own = {name: changes.pop(name) for name in list(changes) if hasattr(self, name)}
+        return replace(self, fields=self.fields | changes, **own)
+
+    def hits(self) -> list[Found]:
+        """Hits at the last bar, after checking that the mirrored close gives mirrored hits."""
+        n = len(self.ohlc)
+        bars = make_bars(self.ohlc, delta=self.delta)
+        rows = make_rows(bars, pattern=self.pattern, **self.fields)
+        rows["feature"][:, 2:4] = self.f3, self.f4
+        if not np.isnan(self.f9):
+            rows["feature"][:, 8] = self.f9
+            rows["valid"][:, 8] = 1
+        options = make_options(n, **self.options)
+        zones = make_zones(*self.zones) if self.zones else np.zeros(0, levels.ZONE_DTYPE)
+        first = np.array([0] * n + [len(zones)])
+        short = mirrored_rows(rows)
+        evidence.Evidence(kernel_params()).run(bars, rows, options, zones, first)
+        evidence.Evidence(kernel_params()).run(
+            mirrored_bars(bars), short, mirrored_options(options), mirrored_zones(zones), first
+        )
+        hits = setups_of(rows[-1])
+        np.testing.assert_allclose(mirrored_setups(short[-1]), hits, rtol=0, atol=1e-12)
+        return hits

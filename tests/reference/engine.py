@@ -1,7 +1,7 @@
 """The whole method in plain Python, from trades or bars to one row per primary close."""
 
-import math
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from typing import Any
 
 from reference import confluence, evidence, features, footprint, patterns, setups, timeframes
@@ -9,18 +9,14 @@ from reference.bars import READY_MADE, Bar, TimeBar, Trade, TradeIntake, builder
 from reference.battle_navale import Battle, BattleNavale
 from reference.book import BookImbalance, BookSampler
 from reference.confluence import LevelSources, Options
-from reference.conventions import MINUTE, SESSION_FACTOR, Session, Sessions, ge
+from reference.conventions import SESSION_FACTOR, Session, Sessions, ge
 from reference.parameters import parameters
-from reference.profile import Profile
 from reference.regime import MarketRegime, RegimeState
 from reference.resampling import checked
-from reference.rows import named, row_of
+from reference.rows import row_of
+from reference.session_state import Levels, SessionState
 from reference.statistics import Statistics, StreamStatistics
 from reference.view import READABLE, Candle, ValueArea, View
-from reference.vwap import Vwap
-
-Levels = tuple[int, int, int]
-"""POC, VAH, VAL."""
 
 
 class ReferenceEngine:
@@ -55,10 +51,11 @@ class ReferenceEngine:
         self._ranking = features.TierRanking(p)
         self._sampler = BookSampler()
         self._options = Options()
-        self._previous: Levels | None = None
         self._contract = self._next_contract = 0
         self._refused_bars = 0
+        self._previous: Levels | None = None
         self._session: Session | None = None
+        self._newest = 0
         self.rows: list[dict[str, Any]] = []
 
     @property
@@ -123,7 +120,7 @@ class ReferenceEngine:
                 flags=READY_MADE,
             )
         )
-        late = self._session is not None and session.session_id < self._session.session_id
+        late = session.session_id < self._newest
         if bar is None or late:
             self._refused_bars += 1
             return
@@ -139,14 +136,49 @@ class ReferenceEngine:
         if isinstance(self._micro, TimeBar):
             self._micro_closed(self._micro.advance(now))
 
+    def end_session(self) -> None:
+        """Finish the session, if one is open, so that `carried` is what the next one finds."""
+        if self._session is None:
+            return
+        self._session = None
+        self._previous = self._state.final_levels()
+        for frame in self._frames:
+            frame.end_session()
+        self._ranking.end_session()
+
+    def carried(self) -> dict[str, Any]:
+        """Return a copy of all that outlives a session (section 1.3)."""
+        return deepcopy(
+            {
+                "primary": self._statistics.rings,
+                "micro": self._micro_statistics.rings,
+                "frames": {frame.minutes: frame.rings for frame in self._frames},
+                "previous": self._previous,
+                "contract": self._contract,
+                "scores": self._ranking.sessions,
+            }
+        )
+
+    def restore(self, carried: dict[str, Any]) -> None:
+        """Begin with what another engine carried."""
+        carried = deepcopy(carried)
+        self._statistics.rings = carried["primary"]
+        self._micro_statistics.rings = carried["micro"]
+        for frame in self._frames:
+            frame.rings = carried["frames"][frame.minutes]
+        self._previous = carried["previous"]
+        self._contract = self._next_contract = carried["contract"]
+        self._ranking.sessions = carried["scores"]
+
     def _start(self, session: Session) -> None:
         """Reset everything of section 1.3, after letting the old session finish."""
         p = self._p
-        if self._session is not None:
-            self._finish_session()
+        self.end_session()
         if self._next_contract != self._contract:
             self._contract, self._previous = self._next_contract, None
         self._session = session
+        self._newest = session.session_id
+        self._state = SessionState(p, session, self._previous)
         self._statistics.reset()
         self._micro_statistics.reset()
         self._sampler.drop_before(session.t_open)
@@ -155,27 +187,9 @@ class ReferenceEngine:
         self._regime = MarketRegime(p)
         self._flow = features.TradeFlow(p)
         self._reported = evidence.Reported(p)
-        self._vwap, self._vwap_rth = Vwap(), Vwap()
-        self._profile, self._profile_rth = Profile(), Profile()
-        self._vwaps: list[tuple[float, float]] = []
-        self._cvd: list[int] = []
         self._hits: list[patterns.Hit] = []
         self._shown = 0
         self._open_trades: list[Trade] = []
-        self._last_rth_close = 0
-        self._overnight: tuple[int, int] | None = None
-
-    def _finish_session(self) -> None:
-        session, wait = self._session, self._p.profile_prev_min_minutes * MINUTE
-        if self._last_rth_close >= session.t_rth_open + wait and self._profile_rth.valid:
-            self._previous = self._levels_of(self._profile_rth)
-        for frame in self._frames:
-            frame.end_session()
-        self._ranking.end_session()
-
-    def _levels_of(self, profile: Profile) -> Levels:
-        val, vah = profile.value_area(self._p.profile_value_area_pct)
-        return profile.poc(), vah, val
 
     def _micro_closed(self, closed: Sequence[Bar]) -> None:
         for bar in closed:
@@ -189,32 +203,28 @@ class ReferenceEngine:
 
     def _evaluate(self, bar: Bar) -> None:
         """Run steps 3 to 16 of section 14 for a bar of the current session."""
-        p, session = self._p, self._session
+        p, state = self._p, self._state
         stats = self._statistics.update(bar)
-        bars = self._statistics.bars
-        rth = session.in_rth(bar.t_open)
-        self._accumulate(bar, rth)
+        state.update(bar)
         for trade in self._open_trades:
             self._flow.add(trade)
         self._open_trades = []
         if bar.ready_made:
-            self._detect(bars, False, stats)
+            self._detect(self._statistics.bars, False, stats)
         fresh, self._shown = self._hits[self._shown :], len(self._hits)
         here = patterns.present(self._hits, bar.t_close, p)
         aligned = [(hit.direction, hit.strength) for hit in here]
         battle = self._battle.update(bar, stats.atr, stats.vol_ref, aligned)
-        vslope, vslope_valid = self._slope()
-        regime = self._regime.update(bars, stats.atr, vslope)
+        regime = self._regime.update(state.bars, stats.atr, state.vslope()[0])
         for frame in self._frames:
             frame.on_primary(bar)
         self._sampler.release(bar.t_close, self._book)
-        values = self._features(stats, regime, vslope, vslope_valid)
-        row = row_of(bar, stats, battle, regime)
-        row |= self._session_values(bar)
+        values = self._features(stats, regime)
+        sources = state.level_sources(self._options)
+        row = row_of(bar, stats, battle, regime) | state.row(sources)
         row |= {
-            "rth": int(rth),
-            "vslope": vslope,
-            "vslope_valid": int(vslope_valid),
+            "contract": self._contract,
+            "phase": self._sessions.phase(bar.t_close),
             "pattern": patterns.strengths(here),
             "pattern_hit": [int(any(h.pattern == k for h in fresh)) for k in patterns.DIRECTION],
             "feature": [value for value, _ in values],
@@ -227,58 +237,28 @@ class ReferenceEngine:
         known = {frame.minutes: frame.last() for frame in self._frames if frame.last()}
         row["mtf"], mtf_valid = timeframes.combine(row["vol01"], known, p)
         row["mtf_valid"] = int(mtf_valid)
-        self._context(row, bar, stats, battle, regime)
+        self._context(row, stats, battle, regime, sources)
         self.rows.append(row)
         self._statistics.remember()
-        if rth:
+        if state.rth:
             self._ranking.add(row["feature_score"])
 
-    def _accumulate(self, bar: Bar, rth: bool) -> None:
-        self._vwap.add_bar(bar)
-        self._profile.add_bar(bar)
-        if rth:
-            self._vwap_rth.add_bar(bar)
-            self._profile_rth.add_bar(bar)
-            self._last_rth_close = bar.t_close
-        chosen = self._vwap if self._p.vwap_anchor == "globex" else self._vwap_rth
-        self._vwaps.append((chosen.value, chosen.sd))
-        self._cvd.append((self._cvd[-1] if self._cvd else 0) + bar.delta)
-        if bar.t_open < self._session.t_rth_open:
-            high, low = self._overnight or (bar.high, bar.low)
-            self._overnight = (max(high, bar.high), min(low, bar.low))
-
-    def _slope(self) -> tuple[float, bool]:
-        n = self._p.vwap_slope_bars
-        if len(self._vwaps) <= n:
-            return 0.0, False
-        slope = (self._vwaps[-1][0] - self._vwaps[-1 - n][0]) / n
-        return (0.0, False) if math.isnan(slope) else (slope, True)
-
-    def _features(
-        self, stats: Statistics, regime: RegimeState, vslope: float, vslope_valid: bool
-    ) -> list[features.Value]:
+    def _features(self, stats: Statistics, regime: RegimeState) -> list[features.Value]:
         """Return F1 to F18 with their validity."""
-        p, bars, options = self._p, self._statistics.bars, self._options
+        p, bars, options = self._p, self._state.bars, self._options
         bar = bars[-1]
-        vwap, sd = self._vwaps[-1]
-        from_trades = not bar.ready_made
         values = [
             features.cvd_trend(bars, p),
             features.bar_delta(bar, p),
-            features.delta_divergence(bars, self._cvd, stats.atr, p),
+            features.delta_divergence(bars, self._state.cvd, stats.atr, p),
             features.absorption(bar, stats, p),
             footprint.feature(bars, p),
             self._book.feature(),
             self._flow.tick_momentum(),
-            (self._flow.smart_money(bar.t_close), from_trades),
+            (self._flow.smart_money(bar.t_close), not bar.ready_made),
             *zip(options.feature, (bool(v) for v in options.valid), strict=True),
             (features.market_regime(regime.regime, regime.strength), regime.tested),
-            (
-                features.vwap_trend(bar.close, vwap, sd, vslope, stats.atr, p)
-                if vslope_valid
-                else 0.0,
-                vslope_valid,
-            ),
+            self._vwap_trend(bar, stats),
             features.volume_confirmation(bars, stats, p),
             (SESSION_FACTOR[self._sessions.phase(bar.t_close)], True),
         ]
@@ -287,83 +267,37 @@ class ReferenceEngine:
             for (value, valid), neutral in zip(values, features.NEUTRAL, strict=True)
         ]
 
-    def _developing(self, t: int) -> tuple[Profile, Levels] | None:
-        session, wait = self._session, self._p.profile_min_minutes * MINUTE
-        if session.in_rth(t) and t >= session.t_rth_open + wait and self._profile_rth.valid:
-            profile = self._profile_rth
-        elif t >= session.t_open + wait and self._profile.valid:
-            profile = self._profile
-        else:
-            return None
-        return profile, self._levels_of(profile)
-
-    def _session_values(self, bar: Bar) -> dict[str, Any]:
-        row: dict[str, Any] = {
-            "index": len(self._statistics.bars) - 1,
-            "contract": self._contract,
-            "cvd": self._cvd[-1],
-            "vwap": self._vwap.value,
-            "vwap_sd": self._vwap.sd,
-            "vwap_rth": self._vwap_rth.value,
-            "vwap_rth_sd": self._vwap_rth.sd,
-            "profile_valid": 1,
-            "phase": self._sessions.phase(bar.t_close),
-            "t_rth_close": self._session.t_rth_close,
-        }
-        row["poc"], row["vah"], row["val"] = self._levels_of(self._profile)
-        return row
+    def _vwap_trend(self, bar: Bar, stats: Statistics) -> features.Value:
+        vslope, valid = self._state.vslope()
+        if not valid:
+            return 0.0, False
+        vwap, sd = self._state.vwaps[-1]
+        return features.vwap_trend(bar.close, vwap, sd, vslope, stats.atr, self._p), True
 
     def _context(
         self,
         row: dict[str, Any],
-        bar: Bar,
         stats: Statistics,
         battle: Battle,
         regime: RegimeState,
+        sources: LevelSources,
     ) -> None:
         """Run steps 11 to 14: levels, confluence, evidence, setups, selector."""
-        p, options, bars = self._p, self._options, self._statistics.bars
-        found = self._developing(bar.t_close)
-        developing = found[1] if found else None
-        overnight = self._overnight if bar.t_close >= self._session.t_rth_open else None
-        vwap = self._vwaps[-1]
-        high, low = max(b.high for b in bars), min(b.low for b in bars)
-        levels = confluence.levels(
-            LevelSources(
-                t=bar.t_close,
-                close=bar.close,
-                session=self._session,
-                profile=developing,
-                nodes=found[0].nodes(p)[0] if found else (),
-                vwap=None if math.isnan(vwap[0]) else vwap,
-                previous=self._previous,
-                session_range=(high, low),
-                overnight=overnight,
-                options=options,
-                earlier=bars[:-1],
-            )
-        )
-        row["price_score"] = confluence.price_score(levels, bar.close, stats.atr, p)
+        p, options, bars = self._p, self._options, self._state.bars
+        levels = confluence.levels(sources)
+        walls = (options.call_wall, options.put_wall)
+        gamma_ratio, gamma_valid = row["feature"][8], bool(row["valid"][8])
+        row["price_score"] = confluence.price_score(levels, sources.close, stats.atr, p)
         row["headfake_score"], row["headfake"] = evidence.headfake(bars, stats.vr)
         row["micro_anomaly"] = evidence.micro_anomaly(bars, self._book.anomaly())
-        row["gamma_pin"] = evidence.gamma_pin(
-            bars,
-            stats.atr,
-            row["feature"][8],
-            bool(row["valid"][8]),
-            (options.call_wall, options.put_wall),
-        )
+        row["gamma_pin"] = evidence.gamma_pin(bars, stats.atr, gamma_ratio, gamma_valid, walls)
         row["spread"] = self._book.spread
-        row["session_high"], row["session_low"] = high, low
-        row |= named("overnight", ("high", "low"), overnight)
-        row |= named("developing", ("poc", "vah", "val"), developing)
-        row |= named("previous", ("poc", "vah", "val"), self._previous)
         base = battle.active
         view = View(
             candles=[Candle.of(b) for b in bars[-READABLE:]],
             atr=stats.atr,
             vr=stats.vr,
-            vwap=self._vwaps[-3:],
+            vwap=self._state.vwaps[-3:],
             vslope=row["vslope"],
             vslope_valid=bool(row["vslope_valid"]),
             f3=row["feature"][2],
@@ -372,9 +306,9 @@ class ReferenceEngine:
             support=regime.support,
             resistance=regime.resistance,
             tolerance=regime.tolerance,
-            developing=_area(developing),
-            previous=_area(self._previous),
-            zones=confluence.zones(levels, bar.close, stats.atr, p),
+            developing=ValueArea.of(sources.profile),
+            previous=ValueArea.of(sources.previous),
+            zones=confluence.zones(levels, sources.close, stats.atr, p),
             price_score=row["price_score"],
             gamma_flip=options.gamma_flip,
             put_wall=options.put_wall,
@@ -389,11 +323,12 @@ class ReferenceEngine:
             base=base and (base.box.low, base.box.high, base.colour),
             pattern=row["pattern"],
         )
-        row["setups"] = self._setups(view, bool(row["rth"]), bar.t_close)
+        row["setups"] = self._setups(view, bool(row["rth"]), sources.t)
         row["n_setups"] = len(row["setups"])
         row["reason"] = setups.select(regime.regime, row["setups"])
 
     def _setups(self, view: View, rth: bool, t: int) -> list[setups.Setup]:
+        """Return the triggers of both sides, by kind and LONG first."""
         p = self._p
         out: list[setups.Setup] = []
         for side, seen in ((1, view), (-1, view.mirrored())):
@@ -403,10 +338,3 @@ class ReferenceEngine:
                     least = getattr(p, f"es_pattern_min_strength_{hit.kind.name}")
                     out.append(setups.from_side(hit, side, ge(hit.quality, least)))
         return sorted(out, key=lambda setup: (setup[0], -setup[1]))
-
-
-def _area(levels: Levels | None) -> ValueArea | None:
-    if levels is None:
-        return None
-    poc, vah, val = levels
-    return ValueArea(poc, val, vah)

@@ -175,7 +175,7 @@ class TierRanking:
 
     def __init__(self, p: SimpleNamespace) -> None:
         self._p = p
-        self._sessions: deque[list[float]] = deque(maxlen=20)
+        self.sessions: deque[list[float]] = deque(maxlen=20)
         self._current: list[float] = []
 
     def add(self, value: float) -> None:
@@ -185,11 +185,11 @@ class TierRanking:
     def end_session(self) -> None:
         """Let the session's scores, if it had any, enter the window."""
         if self._current:
-            self._sessions.append(self._current)
+            self.sessions.append(self._current)
         self._current = []
 
     def tier(self, value: float) -> Tier:
-        past = [v for session in self._sessions for v in session]
+        past = [v for session in self.sessions for v in session]
         if len(past) < self._p.feat_tier_min:
             return Tier.UNRANKED
         for q, tier in ((97, Tier.PREMIUM), (90, Tier.STRONG), (80, Tier.WEAK)):

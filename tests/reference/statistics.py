@@ -2,7 +2,7 @@
 
 import math
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 from mia.core.base_types import Phase
@@ -22,6 +22,14 @@ class Statistics:
     vol_ref: float
 
 
+@dataclass
+class Rings:
+    """Newest volumes and ATRs by phase of the bar, over all sessions."""
+
+    volumes: dict[Phase, deque[int]] = field(default_factory=dict)
+    atrs: dict[Phase, deque[float]] = field(default_factory=dict)
+
+
 class StreamStatistics:
     """Bars of the session and the rings that outlive it.
 
@@ -31,8 +39,7 @@ class StreamStatistics:
     def __init__(self, p: SimpleNamespace, sessions: Sessions) -> None:
         self._p = p
         self._sessions = sessions
-        self._volumes: dict[Phase, deque[int]] = {}
-        self._atrs: dict[Phase, deque[float]] = {}
+        self.rings = Rings()
         self._now: Statistics | None = None
         self.bars: list[Bar] = []
 
@@ -52,12 +59,12 @@ class StreamStatistics:
         self._now = Statistics(
             atr=max(1.0, mean(ranges)),
             atr_valid=i + 1 >= p.stats_atr_min_bars,
-            atr_ref=self._reference(self._atrs.get(phase, ()), math.nan),
+            atr_ref=self._reference(self.rings.atrs.get(phase, ()), math.nan),
             vr=bar.volume / mean(earlier) if vr_valid else 1.0,
             vr_valid=vr_valid,
             vol_ref=p.stats_vol_ref_cold
             if p.bn_absolute_refs
-            else self._reference(self._volumes.get(phase, ()), p.stats_vol_ref_cold),
+            else self._reference(self.rings.volumes.get(phase, ()), p.stats_vol_ref_cold),
         )
         return self._now
 
@@ -66,8 +73,8 @@ class StreamStatistics:
         bar = self.bars[-1]
         phase = self._sessions.phase(bar.t_open)
         size = self._p.stats_vol_ref_bars
-        self._volumes.setdefault(phase, deque(maxlen=size)).append(bar.volume)
-        self._atrs.setdefault(phase, deque(maxlen=size)).append(self._now.atr)
+        self.rings.volumes.setdefault(phase, deque(maxlen=size)).append(bar.volume)
+        self.rings.atrs.setdefault(phase, deque(maxlen=size)).append(self._now.atr)
 
     def _reference(self, ring: deque[float] | tuple[()], cold: float) -> float:
         return median(ring) if len(ring) >= self._p.stats_vol_ref_min else cold

@@ -9,7 +9,7 @@ from reference.bars import Bar
 from reference.battle_navale import BattleNavale
 from reference.conventions import Sessions, clip, gt
 from reference.resampling import Resampler
-from reference.statistics import Statistics, StreamStatistics
+from reference.statistics import Rings, Statistics, StreamStatistics
 
 MIN_BARS = 5
 CALM = (0.30, 0.30, 0.25, 0.15)
@@ -29,6 +29,15 @@ class Frame:
         self._battle = BattleNavale(p)
         self._hits: list[patterns.Hit] = []
         self._last: tuple[float, float] | None = None
+
+    @property
+    def rings(self) -> Rings:
+        """Reference rings of this frame."""
+        return self._statistics.rings
+
+    @rings.setter
+    def rings(self, rings: Rings) -> None:
+        self._statistics.rings = rings
 
     def on_primary(self, bar: Bar) -> None:
         """Take a closed primary bar and evaluate what it closes."""

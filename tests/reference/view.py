@@ -61,6 +61,11 @@ class ValueArea:
     lower: int
     upper: int
 
+    @classmethod
+    def of(cls, levels: tuple[int, int, int] | None) -> "ValueArea | None":
+        """Take POC, VAH, VAL."""
+        return levels and cls(levels[0], levels[2], levels[1])
+
     def mirrored(self) -> "ValueArea":
         return ValueArea(-self.poc, -self.upper, -self.lower)
 
