@@ -1,9 +1,9 @@
 """The engine against its plain twin, and what must hold for every tape."""
 
-from collections import defaultdict
+from collections import Counter
+from typing import NamedTuple
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from reference.matching import FLAT, LIMIT, MARKET, STOP, STOP_LIMIT, ReferenceEngine
@@ -86,9 +86,9 @@ def send(engine, request, ts, price, ids):
         return "refused"
 
 
-def run_kernel(script, length, ts, price, advance, setup, cuts):
+def run_kernel(script, length, ts, price, advance, setup, cuts, wrap=lambda engine: engine):
     """Run a script of requests; `cuts` are further places to split the tape at."""
-    engine = matching.MatchingEngine(capacity=64, **setup)
+    engine = wrap(matching.MatchingEngine(capacity=64, **setup))
     ids, fills, answers = [], [], []
     at = 0
     for request in [*script, (length,)]:
@@ -96,7 +96,7 @@ def run_kernel(script, length, ts, price, advance, setup, cuts):
         for stop in sorted({cut for cut in cuts if at < cut < goal} | {goal}):
             while at < stop:
                 at = advance(engine, at, stop)
-                fills += [tuple(map(int, fill)) for fill in engine.fills.tolist()]
+                fills += engine.fills.tolist()
         if len(request) > 1:
             seen = max(at - 1, 0)
             answers.append(send(engine, request, int(ts[seen]), int(price[seen]), ids))
@@ -156,17 +156,124 @@ def test_fills_of_bars_are_those_of_the_twin_for_any_split(bars, script, setup, 
     assert compiled[:2] == plain[:2]
 
 
-@settings(max_examples=200, deadline=None)
-@given(tapes(), requests, setups)
-def test_what_is_open_is_what_entries_filled_less_what_exits_filled(tape, script, setup):
+class Sent(NamedTuple):
+    """A request to place an order, as the recorder below saw it."""
+
+    ts: int
+    side: int
+    order_type: int
+    quantity: int
+    stop_price: int
+    limit_price: int
+    parent: int
+    group: int
+
+
+class Recorder:
+    """Passes requests to an engine and remembers the orders that it took."""
+
+    def __init__(self, engine):
+        self.engine, self.sent, self.clock = engine, {}, -(2**62)
+
+    def submit(self, ts, side, kind, quantity, stop=0, limit=0, parent=0, group=0, queue_ahead=0):
+        order_id = self.engine.submit(
+            ts, side, kind, quantity, stop, limit, parent, group, queue_ahead
+        )
+        self.clock = max(self.clock, ts)
+        self.sent[order_id] = Sent(self.clock, side, kind, quantity, stop, limit, parent, group)
+        return order_id
+
+    def cancel(self, order_id, ts):
+        self.clock = max(self.clock, ts)
+        return self.engine.cancel(order_id, ts)
+
+    def set_queue_ahead(self, order_id, queue_ahead):
+        self.engine.set_queue_ahead(order_id, queue_ahead)
+
+    def __getattr__(self, name):
+        return getattr(self.engine, name)
+
+
+fixed = requests.map(lambda found: [request for request in found if request[1] != "modify"])
+
+
+def check_invariants(fills, recorder, latency):
+    sent, filled, opened = recorder.sent, Counter(), Counter()
+    for order_id, ts, side, quantity, price, reference, flags, high, low in fills:
+        order = sent[order_id]
+        assert ts >= order.ts + latency
+        assert side == order.side
+        assert quantity > 0
+        if order.order_type in (LIMIT, STOP_LIMIT):
+            assert price == order.limit_price
+        else:
+            assert (price - reference) * side == recorder.slip_ticks
+        filled[order_id] += quantity
+        if order.parent:
+            opened[order.parent] -= quantity
+        else:
+            opened[order_id] += quantity
+            assert filled[order_id] <= order.quantity
+        entry = order.parent or order_id
+        assert 0 <= opened[entry] <= sent[entry].quantity
+        assert bool(flags & FLAT) == (opened[entry] == 0)
+        assert low <= high
+    for order_id, order in sent.items():
+        leaves, open_quantity = recorder.quantities(order_id)
+        if not order.parent and any(o.parent == order_id for o in sent.values()):
+            assert open_quantity == opened[order_id]
+        if not order.parent:
+            assert filled[order_id] + leaves <= order.quantity
+    for group in {order.group for order in sent.values()} - {0}:
+        members = [order_id for order_id, order in sent.items() if order.group == group]
+        done = [k for k in members if filled[k] == sent[k].quantity]
+        # A member sent after the group had ended is a new order, so ends are counted in time.
+        assert len(done) <= 1 or len({sent[k].ts for k in members}) > 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(tapes(), fixed, setups, cuts)
+def test_quantities_are_conserved_and_no_fill_is_early_or_better_than_its_limit(
+    tape, script, setup, splits
+):
     ts, price, _ = tape
-    fills, _, engine = run_kernel(script, len(ts), ts, price, on_trades(tape), setup, set())
-    reference = run_reference(script, 0, ts[:1], price[:1], None, setup)[2]
-    del reference
-    filled = defaultdict(int)
-    for fill in fills:
-        filled[fill[0]] += fill[3]
-    for order_id, quantity in filled.items():
-        leaves, opened = engine.quantities(order_id)
-        assert 0 <= opened <= quantity
-        assert leaves >= 0
+    fills, _, recorder = run_kernel(
+        script, len(ts), ts, price, on_trades(tape), setup, splits, Recorder
+    )
+    check_invariants(fills, recorder, setup["latency_ns"])
+
+
+@settings(max_examples=300, deadline=None)
+@given(bar_tapes(), fixed, setups, cuts)
+def test_bars_conserve_quantities_and_fill_after_the_request(bars, script, setup, splits):
+    fills, _, recorder = run_kernel(
+        script,
+        len(bars),
+        bars["t_close"],
+        bars["close"],
+        on_bars(bars),
+        setup,
+        splits,
+        Recorder,
+    )
+    check_invariants(fills, recorder, 0)
+
+
+@settings(max_examples=200, deadline=None)
+@given(tapes(), fixed, setups)
+def test_exits_are_never_blocked(tape, script, setup):
+    ts, price, _ = tape
+    recorder = run_kernel(script, len(ts), ts, price, on_trades(tape), setup, set(), Recorder)[2]
+    entries = [k for k, order in recorder.sent.items() if not order.parent]
+    now = max(recorder.clock, int(ts.max()))
+    for entry in entries:
+        recorder.cancel(entry, now)
+        if recorder.quantities(entry)[1]:
+            side = -recorder.sent[entry].side
+            recorder.submit(now, side, MARKET, 0, parent=entry)
+    after = np.full(64, now + setup["latency_ns"], np.int64)
+    quiet = np.full(64, price[-1], np.int32)
+    at = 0
+    while at < 64:
+        at = recorder.advance(after, quiet, np.ones(64, np.int32), at, 64)
+    assert recorder.is_idle
