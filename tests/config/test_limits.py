@@ -4,10 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mia.config.limits import LEVEL_LIMITS, MODE_LIMITS, effective_limits
+from mia.config.limits import LEVEL_LIMITS, MODE_LIMITS, REQUIRED_MINIMA, effective_limits
 from mia.errors import ConfigError
-
-MINIMA = ("min_confluence", "min_confidence", "bn_score_threshold", "start_minute")
 
 
 def test_paper_and_conservative_are_the_defaults_of_the_worked_examples() -> None:
@@ -114,4 +112,4 @@ def test_no_source_is_ever_looser_than_the_effective_value(mode, level, name, sc
     for values in sources:
         for key, value in values.items():
             effective = getattr(limits, key)
-            assert effective >= value if key in MINIMA else effective <= value
+            assert effective >= value if key in REQUIRED_MINIMA else effective <= value
