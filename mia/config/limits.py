@@ -119,7 +119,11 @@ LEVEL_LIMITS: Mapping[str, Mapping[str, float]] = {
 }
 
 _ENVIRONMENT = {"MAX_DAILY_LOSS": "daily_loss_usd", "MAX_POSITION_SIZE": "max_size"}
-_REQUIRED_MINIMA = {"bn_score_threshold", "min_confluence", "min_confidence", "start_minute"}
+REQUIRED_MINIMA = frozenset(
+    {"bn_score_threshold", "min_confluence", "min_confidence", "start_minute"}
+)
+"""Limits that a proposal or the clock must reach: the largest source wins."""
+
 _INTEGERS = {"max_size", "trades_per_day", "start_minute", "end_minute", "half_after_minute"}
 _FRACTIONS = {
     "per_trade_pct",
@@ -220,7 +224,7 @@ def _strictest(
     for name, source, raw in layers:
         value = _checked(name, raw, source)
         if name not in values or (
-            value > values[name] if name in _REQUIRED_MINIMA else value < values[name]
+            value > values[name] if name in REQUIRED_MINIMA else value < values[name]
         ):
             values[name], sources[name] = value, source
     return values, sources

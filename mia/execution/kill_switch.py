@@ -171,11 +171,11 @@ class KillSwitch:
         self._expire(ts)
         limits = self._limits
         day = exposure.realized + exposure.open_pnl
-        worst = exposure.realized + min(exposure.open_pnl, exposure.worst_pnl)
-        known = isfinite(day) and isfinite(worst) and isfinite(exposure.position)
+        known = isfinite(day) and isfinite(exposure.worst_pnl) and isfinite(exposure.position)
         self.hold(Rule.ACCOUNT_UNKNOWN, ts, not known)
         if known:
             one_r = limits.per_trade_usd
+            worst = exposure.realized + min(exposure.open_pnl, exposure.worst_pnl)
             if day + _DAY_LOSS_R * one_r <= EPS:
                 self._latch(Rule.DAY_LOSS_R, ts)
             if worst + limits.daily_loss_usd <= EPS:

@@ -233,13 +233,15 @@ class Sizer:
             self._per_trade_usd, self._per_trade_pct * equity, self._daily_share * remaining
         )
         edge = not long_record or record.fraction > 0
+        # min() may pass over a nan, so amounts are looked at before they are compared.
+        known = isfinite(equity) and isfinite(remaining)
         fills = 1 if entry_type is _LIMIT else 2
         symbol = self._symbol
         while True:
             costs = self._cost[symbol, fills]
             risk = distance * self._tick_value[symbol] + costs
             quantity = 0
-            if edge:
+            if edge and known:
                 quantity = min(
                     _whole(kelly_budget / risk)
                     if long_record
@@ -250,6 +252,6 @@ class Sizer:
                 )
                 if half:
                     quantity //= 2
-            if quantity or not edge or not self._auto or symbol == "MES":
+            if quantity or not (edge and self._auto) or symbol == "MES":
                 return Sizing(symbol, quantity, edge, risk, costs, kelly_budget, risk_budget)
             symbol = "MES"
