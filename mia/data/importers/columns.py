@@ -64,6 +64,10 @@ SIDES = {
 """Aggressors. ``A`` is absent: to one vendor it is the seller, to another the ask, so the buyer."""
 
 
+UNKNOWN = {"bid_size": -1, "ask_size": -1}
+"""Counts that may be missing, and what then stands for them."""
+
+
 @dataclass(frozen=True, slots=True)
 class TableColumns:
     """Which columns of a table hold what.

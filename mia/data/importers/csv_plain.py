@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from mia.data.importers.columns import SIDES, match_columns
+from mia.data.importers.columns import SIDES, UNKNOWN, match_columns
 from mia.data.importers.contracts import check_contract, contract_of_file
 from mia.data.importers.delimited import Rows, Table, first_line, wall_to_utc
 from mia.data.importers.plain import PlainBlocks, sort_of
@@ -56,7 +56,8 @@ def read(
         for column, name in columns.source.items():
             match sort_of(column):
                 case "price":
-                    values[column] = rows.floats(name)
+                    quote = column in ("bid_price", "ask_price")
+                    values[column] = rows.floats(name, np.nan if quote else None)
                 case "time":
                     values[column] = parse_times(rows, name, tz)
                 case "side":
@@ -65,7 +66,7 @@ def read(
                     marks = {**dict.fromkeys(TRUE, 1), **dict.fromkeys(FALSE, 0)}
                     values[column] = _look_up(rows, name, marks).astype(np.bool_)
                 case "count":
-                    values[column] = rows.integers(name)
+                    values[column] = rows.integers(name, UNKNOWN.get(column))
         if contract is None:
             contracts = _contracts(rows, columns.source["contract"])
         else:

@@ -49,9 +49,14 @@ class Rows:
     fields: Mapping[str, Sequence[str]]
     reasons: list[str | None]
 
-    def floats(self, name: str) -> NDArray[np.float64]:
-        """Parse a column of numbers; what is none becomes nan and spoils its row."""
+    def floats(self, name: str, empty: float | None = None) -> NDArray[np.float64]:
+        """Parse a column of numbers; what is none becomes nan and spoils its row.
+
+        An empty field is `empty` where that is given.
+        """
         values = self.fields[name]
+        if empty is not None:
+            values = [text or str(empty) for text in values]
         # Python reads 1_000 as a number; a table does not mean one by it.
         if not any("_" in text for text in values):
             try:
@@ -66,9 +71,9 @@ class Rows:
                 self.spoil(index, f"{name} is no number: {text.strip()!r}")
         return out
 
-    def integers(self, name: str) -> NDArray[np.int64]:
+    def integers(self, name: str, empty: int | None = None) -> NDArray[np.int64]:
         """Parse a column of whole numbers; what is none becomes 0 and spoils its row."""
-        values = self.floats(name)
+        values = self.floats(name, empty)
         whole = np.isfinite(values) & (np.abs(values) < 2.0**53) & (np.floor(values) == values)
         for index in np.flatnonzero(~whole).tolist():
             self.spoil(index, f"{name} is no whole number: {self.fields[name][index]!r}")

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mia.data.importers.columns import SIDES, TableColumns, match_columns
+from mia.data.importers.columns import SIDES, UNKNOWN, TableColumns, match_columns
 from mia.data.importers.contracts import check_contract, contract_of_file
 from mia.data.importers.plain import PlainBlocks, sort_of
 from mia.data.importers.reading import (
@@ -29,7 +29,6 @@ from mia.errors import FormatError
 MAGIC = b"PAR1"
 WIDTH = re.compile(r"(\d+) ?(s|sec|min|m|h)", re.IGNORECASE)
 UNKNOWN_SIDE = 2
-UNKNOWN_ALLOWED = ("bid_size", "ask_size")
 SECONDS = {"s": 1, "sec": 1, "min": 60, "m": 60, "h": 3600}
 
 
@@ -145,8 +144,8 @@ def _blocks(
         if sort == "price":
             values[column] = pc.cast(array, pa.float64()).to_numpy(zero_copy_only=False)
             continue
-        if column in UNKNOWN_ALLOWED:
-            array, missing = pc.fill_null(array, -1), np.zeros_like(missing)
+        if column in UNKNOWN:
+            array, missing = pc.fill_null(array, UNKNOWN[column]), np.zeros_like(missing)
         wrong, reason = missing, f"{name} is missing"
         if sort == "time":
             values[column] = _ns(array, options.time_zone)
