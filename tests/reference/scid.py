@@ -34,7 +34,7 @@ def to_ticks(price, per_unit):
 
 
 def decode_record(data, per_unit, row=0):
-    time, open_, high, low, close, trades, volume, bid_volume, ask_volume = RECORD.unpack(data)
+    time, _, high, low, close, trades, volume, bid_volume, ask_volume = RECORD.unpack(data)
     bits = int.from_bytes(data[8:12], "little")
     flags = {0: 0, 0x80000000: 0, 0xFD709EF9: FIRST, 0xFD709F01: LAST}.get(bits, BAR)
     if trades > 1 or (bid_volume and ask_volume):
@@ -62,7 +62,8 @@ def decode_record(data, per_unit, row=0):
 def decode(data, per_unit):
     step = RECORD.size
     return [
-        decode_record(data[i * step : (i + 1) * step], per_unit, i) for i in range(len(data) // step)
+        decode_record(data[i * step : (i + 1) * step], per_unit, i)
+        for i in range(len(data) // step)
     ]
 
 

@@ -75,7 +75,9 @@ class PriceScale:
             )
         if found != self._scale:
             if found == HUNDREDTHS:
-                self._log.note(f"prices are in hundredths of a point, as {median:g}: divided by 100")
+                self._log.note(
+                    f"prices are in hundredths of a point, as {median:g}: divided by 100"
+                )
             elif self._scale is not None:
                 self._log.note("the scale of prices changes within the file")
             self._scale = found

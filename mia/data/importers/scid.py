@@ -157,7 +157,8 @@ def is_bar(records: NDArray[np.void]) -> NDArray[np.bool_]:
     bits = np.ascontiguousarray(records["open"]).view("<u4")
     one_trade = ((bits & 0x7FFFFFFF) == 0) | (bits == FIRST_BITS) | (bits == LAST_BITS)
     both = (records["bid_volume"] > 0) & (records["ask_volume"] > 0)
-    return ~one_trade | (records["trades"] > 1) | both
+    out: NDArray[np.bool_] = ~one_trade | (records["trades"] > 1) | both
+    return out
 
 
 def _load(path: Path, layout: Layout, start: int, count: int) -> bytes:
@@ -274,20 +275,20 @@ class _Columns:
             np.arange(start, start + n, dtype=np.int64),
             scale,
         )
-        kernel.decode(data, scale / TICK, *columns._decoded())
+        kernel.decode(data, scale / TICK, *columns._named(DECODED))
         return columns
 
-    def _decoded(self) -> tuple[NDArray[Any], ...]:
-        return tuple(getattr(self, name) for name in DECODED)
+    def _named(self, names: tuple[str, ...]) -> list[Any]:
+        return [getattr(self, name) for name in names]
 
     def keep_trades(self, records: NDArray[np.void], start: int, log: ImportLog) -> int:
         """Drop what is no trade; reject what cannot be read and count the rest."""
         if not (self.flags & NO_TRADE).any():
             return 0
-        for bit, reason in UNREADABLE.items():
-            for index in np.flatnonzero(self.flags & bit):
-                log.reject(start + int(index), str(records[index]), reason)
         unreadable = (self.flags & sum(UNREADABLE)) != 0
+        for index in np.flatnonzero(unreadable).tolist():
+            reason = next(UNREADABLE[bit] for bit in UNREADABLE if self.flags[index] & bit)
+            log.reject(start + index, str(records[index]), reason)
         bars = (self.flags & BAR) != 0
         self._take(~(unreadable | bars))
         return int(np.count_nonzero(bars & ~unreadable))
@@ -296,7 +297,7 @@ class _Columns:
         self._take(slice(n))
 
     def merge(self) -> int:
-        n, broken = kernel.merge_unbundled(len(self.row), *self._decoded(), self.row)
+        n, broken = kernel.merge_unbundled(len(self.row), *self._named((*DECODED, "row")))
         self.cut(n)
         return broken
 
@@ -304,10 +305,8 @@ class _Columns:
         for name in (*DECODED, "row"):
             setattr(self, name, getattr(self, name)[which])
 
-    def block(
-        self, contract: str, kind: str, closes: NDArray[np.float32], start: int
-    ) -> RawTrades:
-        price = self.price * TICK
+    def block(self, contract: str, kind: str, closes: NDArray[np.float32], start: int) -> RawTrades:
+        price = self.price.astype(np.float64) * TICK
         # What lies off the grid goes to the store as it was found, not as it was rounded.
         odd = np.flatnonzero(self.flags & OFF_GRID)
         price[odd] = closes[self.row[odd] - start] * np.float64(self.scale)
@@ -349,7 +348,6 @@ def _read_bars(
             chosen = records[rows]
             t_open = (chosen["time"] - EPOCH_US) * 1000
             width = bar_seconds(t_open, path.name, width)
-            column = {name: chosen[name].astype(np.int64) for name in RECORD_DTYPE.names[5:]}
             yield RawBars(
                 contract=contract,
                 width_s=width,
@@ -358,9 +356,12 @@ def _read_bars(
                 high=chosen["high"].astype(np.float64),
                 low=chosen["low"].astype(np.float64),
                 close=chosen["close"].astype(np.float64),
+                volume=chosen["volume"].astype(np.int64),
+                bid_volume=chosen["bid_volume"].astype(np.int64),
+                ask_volume=chosen["ask_volume"].astype(np.int64),
+                trades=chosen["trades"].astype(np.int64),
                 price_scale=scales.of(chosen["close"].astype(np.float64)),
                 row=rows + start,
-                **column,
             )
         progress(layout.offset + (start + len(records)) * RECORD_BYTES, layout.size)
     if trades:
