@@ -117,6 +117,8 @@ class SimpleTrader:
     news_window : callable
         See `mia.strategies.session_facts.NewsWindow`.
     model : SignalFilter, optional
+    send : bool
+        False decides everything and sends no order.
 
     Attributes
     ----------
@@ -139,6 +141,7 @@ class SimpleTrader:
         vix: VixSource | None = None,
         news_window: NewsWindow = no_news_calendar,
         model: SignalFilter | None = None,
+        send: bool = True,
     ) -> None:
         self.state = state
         self.broker = broker
@@ -154,6 +157,7 @@ class SimpleTrader:
         self.position: Position | None = None
         self.contract = ""
         self._news_window = news_window
+        self._send = send
         self._end_min = groups["gate"].end_min  # type: ignore[attr-defined]
         self._contracts: dict[str, int] = {}
         self._facts: SessionFacts | None = None
@@ -327,7 +331,8 @@ class SimpleTrader:
         self.sink.publish("decision", outcome)
         if outcome.accepted:
             facts.record_accepted(context.ts)
-            self._submit(outcome, context)
+            if self._send:
+                self._submit(outcome, context)
 
     def _submit(self, decision: Decision, context: Context) -> None:
         proposal = decision.proposal

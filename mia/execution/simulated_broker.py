@@ -17,6 +17,7 @@ from mia.core.base_types import BracketOrder, Fill, OrderRole, OrderType, TradeB
 from mia.errors import BrokerError, ConfigError
 
 _ORDERS_PER_BRACKET = 4
+_AMPLE = np.array([2**31 - 1], np.int32)
 
 
 class Excursions(NamedTuple):
@@ -201,6 +202,24 @@ class SimulatedBroker:
             ts, -bracket.order.side, OrderType.MARKET, 0, parent=bracket.entry_id
         )
         self._by_order[bracket.flatten_id] = bracket
+
+    def close_out(self, bracket_id: str, ts: int, price: int) -> None:
+        """End a bracket when its contract has no more data: at its last traded price.
+
+        Parameters
+        ----------
+        ts : int
+            Time of the last trade; the exit counts as sent then.
+        price : int
+            Ticks. The exit pays the slippage of any market order.
+        """
+        self.flatten(bracket_id, ts)
+        arrival = ts + self._engine.latency_ns
+        self._engine.advance(
+            np.array([arrival], np.int64), np.array([price], np.int32), _AMPLE, 0, 1
+        )
+        for record in self._engine.fills:
+            self._on_fill(record)
 
     def position(self, bracket_id: str) -> int:
         """Return the signed position of a bracket."""
