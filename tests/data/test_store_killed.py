@@ -8,7 +8,6 @@ from data.samples import source, trades
 
 from mia.data.store import Store
 
-TESTS = Path(__file__).parent.parent
 CHILD = """
 import sys
 from pathlib import Path
@@ -34,8 +33,7 @@ def test_a_killed_import_leaves_the_old_rows_and_can_be_repeated(tmp_path: Path)
         [sys.executable, "-c", CHILD, str(tmp_path)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        cwd=TESTS.parent,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join((str(TESTS.parent), str(TESTS)))},
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
         text=True,
     )
     with child:
