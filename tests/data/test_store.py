@@ -158,8 +158,8 @@ def test_repeated_sequence_numbers_are_kept_once_and_quarantined(store: Store) -
     lines = report.quarantine.read_text().splitlines()
     assert lines[0] == "row,contract,action,reason,values"
     assert [line.split(",")[:4] for line in lines[1:3]] == [
-        ["0", "ESU19", "rejected", "duplicate"],
-        ["1", "ESU19", "rejected", "duplicate"],
+        ["0", "ESU19", "repeated", "duplicate"],
+        ["1", "ESU19", "repeated", "duplicate"],
     ]
     newest = joined(store.read("ESU19"), "price")[:30] * 0.25
     assert (newest == again.price).all()
