@@ -45,7 +45,7 @@ def read(
     """
     _, line = first_line(path)
     table = Table(path, delimiter_of(line))
-    columns = match_columns(table.names, path.name)
+    columns = match_columns(table.titles, path.name)
     tz = zone(options.time_zone or "UTC")
     contract = None
     if "contract" not in columns.source:

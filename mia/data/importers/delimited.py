@@ -118,7 +118,8 @@ class Table:
         self._size = check_file(path)
         self._delimiter = delimiter
         self._start, line = first_line(path)
-        self.names = [normal(name) for name in line.split(delimiter)]
+        self.titles = [title.strip() for title in line.split(delimiter)]
+        self.names = [normal(title) for title in self.titles]
 
     def blocks(
         self, wanted: Sequence[str], chunk_rows: int, log: ImportLog, progress: Progress
@@ -130,7 +131,7 @@ class Table:
         FormatError
             If a line is longer than any table has.
         """
-        places = {name: self.names.index(name) for name in wanted}
+        places = {name: self.names.index(normal(name)) for name in wanted}
         numbers: list[int] = []
         lines: list[str] = []
         split: list[list[str]] = []

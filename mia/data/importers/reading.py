@@ -147,7 +147,7 @@ def zone(name: str) -> ZoneInfo:
     """
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError):
+    except (OSError, KeyError, ValueError):
         raise ConfigError(
             f"unknown time zone {name!r}: use a name such as America/Chicago"
         ) from None
