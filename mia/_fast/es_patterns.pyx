@@ -59,6 +59,7 @@ cdef class EsPatterns:
         """Add the hits of this close to the row's setups; called at every close, RTH or not."""
         cdef double vwap = selected_vwap(row, &self._p)
         cdef int side
+        cdef bint coloured
         self._z[0] = self._z[1]
         self._z[1] = self._z[2]
         self._z[2] = (last.close - vwap) / dmax(selected_vwap_sd(row, &self._p), 1.0)
@@ -66,14 +67,16 @@ cdef class EsPatterns:
         if row.rth == 0:
             return
         for side in range(1, -2, -2):
-            if with_side(last, side):
+            coloured = with_side(last, side)
+            if coloured:
                 self._rejection(last, row, side)
-                if self._n_z >= 3:
-                    self._deviation(last, row, side)
-                self._confluence(last, row, zones, n_zones, side)
+            if coloured and self._n_z >= 3:
+                self._deviation(last, row, side)
             if count >= 3:
                 self._flip(last, row, options, side)
             self._battle(last, row, side)
+            if coloured:
+                self._confluence(last, row, zones, n_zones, side)
 
     cdef void _rejection(self, const Bar* last, Row* row, int side) noexcept nogil:
         """P1: the bar dipped below the value area and closed back above its edge."""
@@ -160,8 +163,7 @@ cdef class EsPatterns:
         cdef double beyond = settle(last, side) - flip
         cdef double strength
         if not (
-            options.quality > 0.0
-            and le(settle(last - 2, side), flip)
+            le(settle(last - 2, side), flip)
             and gt(settle(last - 1, side), flip)
             and ge(beyond, _back(&self._p, row.atr))
             and gt(row.vr, 1.2)

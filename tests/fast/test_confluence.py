@@ -188,7 +188,7 @@ def test_levels_come_from_the_row() -> None:
 def test_missing_sources_give_no_levels() -> None:
     bars = make_bars([(16010, 16012, 16008, 16010)])
     analysis = analyzer()
-    analysis.run(bars, make_rows(bars), make_options(1, call_wall=16010.0, quality=0.0))
+    analysis.run(bars, make_rows(bars))
     assert set(by_kind(analysis)) == {"session_high", "session_low", "round_100"}
 
 

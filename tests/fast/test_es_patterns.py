@@ -185,7 +185,6 @@ def test_p3_volume_and_delta_make_it_tradable() -> None:
         THROUGH.but(vr=1.2),
         THROUGH.but(delta=0),
         THROUGH.but(options={"gamma_flip": NAN}),
-        THROUGH.but(options={"gamma_flip": 16000.0, "quality": 0.0}),
         THROUGH.but(ohlc=THROUGH.ohlc[1:]),
         THROUGH.but(options={"gamma_flip": 16000.0, "call_wall": 16003.0}, f9=0.5),  # pin .5
         THROUGH.but(rth=0),
