@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from fast.matching_samples import alone, all_fills, bracket, run, trades
+from fast.matching_samples import all_fills, alone, bracket, run, trades
 from reference.matching import COMPLETE, FLAT, GAPPED, LIMIT, MARKET, STOP, STOP_LIMIT
 
 from mia._fast import matching
