@@ -12,8 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 import mia
+from mia._fast import bars as builders
 from mia._fast import market_state as kernel
 from mia.config.settings import LoadedSettings, flatten
+from mia.core import sessions
 from mia.core.base_types import BarBlock, Block
 from mia.data.calendar import NewsCalendar
 from mia.data.tape import Tape, count_rows, digest
@@ -26,6 +28,7 @@ from mia.performance.recorder import RunRecord
 from mia.performance.report import write_report
 from mia.performance.results import prepare_folder, replacing, write_results
 from mia.performance.summary import RunFacts, summarise
+from mia.strategies.session_facts import NewsWindow, no_news_calendar
 
 Progress = Callable[[int, int], None]
 """Called with (sessions done, sessions in all)."""
@@ -75,11 +78,17 @@ def asdict_limits(loaded: LoadedSettings) -> dict[str, Any]:
     return {name: getattr(loaded.limits, name) for name in names if name != "sources"}
 
 
-def _news(inputs: Inputs) -> Callable[[int], bool | None]:
+def _news(inputs: Inputs) -> NewsWindow:
     calendar = inputs.news
     if calendar is None:
-        return lambda ts: None
-    return calendar.blocks
+        return no_news_calendar
+
+    def window(ts: int) -> bool | None:
+        if not calendar.covers(sessions.session_id(ts)):
+            return None
+        return calendar.window(ts) is not None
+
+    return window
 
 
 class Backtest:
@@ -224,9 +233,6 @@ class Backtest:
 
 def primary_bars(tape: Tape, width_s: int = 300) -> dict[str, Any]:
     """Return bars of the whole tape for a chart: lists of t_open (s), open, high, low, close."""
-    from mia._fast import bars as builders
-    from mia.core import sessions
-
     parts = []
     table = sessions.session_table(
         tape.first_session, sessions.next_trading_day(tape.last_session)
