@@ -7,26 +7,24 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import mia
-from mia._fast import bars as builders
 from mia._fast import market_state as kernel
-from mia.config.settings import LoadedSettings, flatten
+from mia.config.settings import LoadedSettings
 from mia.core import sessions
+from mia.core.bar_records import bars_of
 from mia.core.base_types import BarBlock, Block
 from mia.data.calendar import NewsCalendar
-from mia.data.tape import Tape, count_rows, digest
+from mia.data.tape import Tape, count_rows
 from mia.errors import DataError
 from mia.execution.assembly import fit_settings, market_state, simulated_trader
-from mia.execution.simple_trader import SimpleTrader, VixSource, bars_of
+from mia.execution.simple_trader import SimpleTrader, VixSource
 from mia.features.feature_calculator import feature_columns
+from mia.performance.identity import identity
 from mia.performance.lookahead import Observation, Violation, check_lookahead, sample_cuts
 from mia.performance.recorder import RunRecord
-from mia.performance.report import write_report
-from mia.performance.results import prepare_folder, replacing, write_results
+from mia.performance.results import prepare_folder, replacing
 from mia.performance.summary import RunFacts, summarise
 from mia.strategies.session_facts import NewsWindow, no_news_calendar
 
@@ -64,18 +62,6 @@ class Run:
 
 def _no_progress(done: int, total: int) -> None:
     """Show nothing."""
-
-
-def configuration_hash(loaded: LoadedSettings) -> str:
-    """Hash every effective setting and limit."""
-    limits = {key: value for key, value in asdict_limits(loaded).items() if key != "sources"}
-    return digest(flatten(loaded.settings.model_dump()), limits)
-
-
-def asdict_limits(loaded: LoadedSettings) -> dict[str, Any]:
-    """Return the effective limits as plain values."""
-    names = type(loaded.limits).__dataclass_fields__
-    return {name: getattr(loaded.limits, name) for name in names if name != "sources"}
 
 
 def _news(inputs: Inputs) -> NewsWindow:
@@ -168,20 +154,15 @@ class Backtest:
             start_equity=equity,
             waits=waits,
             no_setups=no_setups,
-            identity={
-                "source": Path(self._tape.name).name,
-                "source_kind": self._tape.kind,
-                "primary_stream": self._plan.primary,
-                "trading_mode": self._loaded.settings.trading_mode,
-                "risk_level": self._loaded.settings.risk_level,
-                "vix_known": self._inputs.vix is not None,
-                "calendar_known": self._inputs.news is not None,
-                "rejected_rows": trader.state.rejected,
-                "open_at_end": trader.position is not None,
-                "configuration_sha256": configuration_hash(self._loaded),
-                "data_sha256": self._tape.sha256,
-                "code_version": mia.__version__,
-            },
+            identity=identity(
+                self._loaded,
+                self._tape,
+                primary_stream=self._plan.primary,
+                vix_known=self._inputs.vix is not None,
+                calendar_known=self._inputs.news is not None,
+                rejected_rows=trader.state.rejected,
+                open_at_end=trader.position is not None,
+            ),
         )
         return Run(record, summarise(record, facts), trader.position is not None)
 
@@ -229,40 +210,6 @@ class Backtest:
         observe(self._tape.blocks())
         cuts = sample_cuts(closes, decided, samples, seed)
         return check_lookahead(self._tape.blocks, observe, cuts, seed=seed), len(cuts)
-
-
-def primary_bars(tape: Tape, width_s: int = 300) -> dict[str, Any]:
-    """Return bars of the whole tape for a chart: lists of t_open (s), open, high, low, close."""
-    parts = []
-    table = sessions.session_table(
-        tape.first_session, sessions.next_trading_day(tape.last_session)
-    )
-    for block in tape.blocks():
-        if isinstance(block, BarBlock):
-            parts.append(bars_of(block))
-        else:
-            built, _ = builders.build(
-                f"time:{width_s}",
-                table,
-                block.ts_event,
-                block.price,
-                block.size,
-                block.aggressor_side,
-            )
-            parts.append(built)
-    bars = np.concatenate(parts)
-    return {
-        "t_open": (bars["t_open"] // 1_000_000_000).tolist(),
-        **{name: bars[name].tolist() for name in ("open", "high", "low", "close")},
-    }
-
-
-def write_all(folder: Path, run: Run, loaded: LoadedSettings, tape: Tape) -> None:
-    """Write the files of a run: Parquet tables, ``summary.json`` and ``report.html``."""
-    prepare_folder(folder)
-    start = loaded.settings.account.start_equity
-    write_results(folder, run.record, run.summary, start)
-    write_report(folder / "report.html", run.record, run.summary, primary_bars(tape), start)
 
 
 @contextmanager

@@ -12,12 +12,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mia._fast import market_state, records
+from mia._fast import market_state
 from mia.config.instruments import instrument
 from mia.config.limits import EffectiveLimits
 from mia.config.method import Group
+from mia.core.bar_records import bars_of
 from mia.core.base_types import (
-    BarBlock,
     Block,
     BracketOrder,
     Broker,
@@ -81,21 +81,6 @@ class NoVix:
     def at(self, ts: int) -> float:  # noqa: ARG002 - the protocol gives the instant
         """Return nan."""
         return float("nan")
-
-
-def bars_of(block: BarBlock) -> NDArray[np.void]:
-    """Lay out ready-made bars as the kernels read them.
-
-    Returns
-    -------
-    ndarray of records.BAR_DTYPE, shape (n,)
-    """
-    bars = np.zeros(len(block), records.BAR_DTYPE)
-    bars["t_open"] = block.t_open
-    bars["t_close"] = block.t_open + block.width_s * 1_000_000_000
-    for name in ("open", "high", "low", "close", "volume", "bid_volume", "ask_volume", "trades"):
-        bars[name] = getattr(block, name)
-    return bars
 
 
 class SimpleTrader:
