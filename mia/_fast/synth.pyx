@@ -56,8 +56,10 @@ def touch(
     double first,
     double zone,
     double sticky,
+    double contrary,
     double wide,
     double close_gap,
+    double thin,
     int64_t level_spacing,
     Directive[::1] directives,
     int8_t[::1] side not None,
@@ -84,8 +86,13 @@ def touch(
         Half width of the uncertainty zone, ticks.
     sticky : float
         Share of quote moves that wait until the trade price must move too.
+    contrary : float
+        Share of trades on the other side than X calls for.
     wide, close_gap : float
-        Chance that a quote move leaves the spread two ticks wide, and that a trade closes it.
+        Chance that a quote move leaves the spread two ticks wide, and that a trade closes it; a
+        trade on the missing side does so nine times in ten.
+    thin : float
+        Chance that a trade finds its side of the book empty and prints three ticks further.
     level_spacing : int
         Distance of round levels, ticks.
     directives : ndarray of DIRECTIVE_DTYPE, shape (m,)
@@ -109,13 +116,14 @@ def touch(
     cdef Py_ssize_t k, p = 0
     cdef Directive* d = NULL
     cdef bint active = False, building = False
-    cdef double x = first, drift = 0.0, flow = 0.0, start = 0.0, limit, hold, target
+    cdef double x = first, drift = 0.0, flow = 0.0, start = 0.0, limit, hold, patience, target
     cdef double low = first, high = first, mean, sd, dt
     cdef double volume = 0.0, pv = 0.0, p2v = 0.0, centred
     cdef int64_t quote = <int64_t> floor(first), gap = 0, moved, t_follow = 0, before
     cdef int64_t nearest
     cdef int s = 1, forced
     hold = 0.5 + zone
+    patience = hold + 0.5
     with nogil:
         before = ts[0] if n > 0 else 0
         for k in range(n):
@@ -173,29 +181,34 @@ def touch(
             before = ts[k]
 
             moved = 0
-            limit = hold + 0.5 if choice[k] < sticky else hold
-            while x >= quote + 0.5 + limit:
+            while x >= quote + 0.5 + patience:
                 quote += 1
                 moved = 1
-            while x <= quote + 0.5 - limit:
+            while x <= quote + 0.5 - patience:
                 quote -= 1
                 moved = -1
             if x > quote + 0.5 + zone:
                 s = 1
             elif x < quote + 0.5 - zone:
                 s = -1
+            forced = -s if choice[k] >= 1.0 - contrary else s
             if moved != 0:
+                patience = hold + 0.5 if choice[k] < sticky else hold
                 # A new best price after a move may find the other side not yet there.
                 gap = moved if mood[k] < wide else 0
-            elif gap != 0 and choice[k] < close_gap:
+            elif gap != 0 and (choice[k] < close_gap or (forced != gap and mood[k] < 0.9)):
                 gap = 0
-            forced = s
             if active and flow != 0.0 and mood[k] < fabs(flow):
                 forced = 1 if flow > 0.0 else -1
             if active and building and d.build_size != 1.0:
                 size[k] = <int32_t> (size[k] * d.build_size + 0.5)
             bid[k] = <int32_t> (quote - 1 if gap > 0 else quote)
             ask[k] = <int32_t> (quote + 2 if gap < 0 else quote + 1)
+            if mood[k] >= 1.0 - thin:
+                if forced > 0:
+                    ask[k] += 3
+                else:
+                    bid[k] -= 3
             side[k] = <int8_t> forced
             price[k] = ask[k] if forced > 0 else bid[k]
             latent[k] = x

@@ -21,15 +21,21 @@ from mia.errors import UsageError
 REFERENCE_TRADES = 325_000
 """Trades of the day that the variance per trade belongs to."""
 
-ZONE = 0.15
-"""Half width of the uncertainty zone, ticks: 1 / (1 + 2 zone) of price moves reverse."""
+ZONE = 0.015
+"""Half width of the uncertainty zone, ticks."""
 
-STICKY = 0.6
+STICKY = 0.95
 """Share of quote moves that wait until the trade price must move too."""
 
-WIDE = 0.35
-CLOSE_GAP = 0.25
+CONTRARY = 0.013
+"""Share of trades on the other side than the efficient price calls for."""
+
+WIDE = 0.5
+CLOSE_GAP = 0.3
 """Chance that a quote move leaves the spread two ticks wide, and that a trade closes it."""
+
+THIN = 0.00015
+"""Chance that a trade finds its side of the book empty."""
 
 GAP_TICKS = 6.0
 WEEKEND_GAP_TICKS = 20.0
@@ -71,7 +77,7 @@ class SyntheticMarket:
     faults : FaultPlan, optional
         What `raw` damages; `blocks` is always clean.
     planted : PatternPlan, optional
-        Patterns to plant; by default one of each kind a day at half strength.
+        Patterns to plant; by default one of each kind in two days, at half strength.
     first_price : int
         Price before the first trade, ticks. Volatility is in proportion to price.
     trades_per_day : int
@@ -262,10 +268,10 @@ class SyntheticMarket:
             news,
         )
         ts = arrivals.arrival_times(session, expected, streams["ARRIVALS"])
-        step = conditions.price_steps(session, ts, variance, self.seed)
         slot = (ts - session.t_open) // (intraday.SLOT_S * SECOND_NS)
         u = streams["SIZES"].random((len(ts), 2))
         size = intraday.draw_sizes(u[:, 0], u[:, 1], intraday.TILT[slot])
+        step = conditions.price_steps(session, ts, size, variance, self.seed)
         quote = streams["QUOTE"].random((len(ts), 2))
 
         planted = patterns.directives(session, self.plan, streams["PATTERNS"])
@@ -289,8 +295,10 @@ class SyntheticMarket:
             opening,
             ZONE,
             STICKY,
+            CONTRARY,
             WIDE,
             CLOSE_GAP,
+            THIN,
             patterns.LEVEL_SPACING,
             planted if len(planted) else None,
             side,
