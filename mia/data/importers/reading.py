@@ -180,3 +180,8 @@ def bar_seconds(t_open: NDArray[np.int64], name: str, given: int | None) -> int:
 def clock_text(seconds: int) -> str:
     """Format a width, as ``0:05:00``."""
     return str(timedelta(seconds=seconds))
+
+
+def one_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its kind if it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)
