@@ -154,10 +154,16 @@ class _Symbols:
         self._spans: dict[int, list[tuple[date, date, str]]] = {}
         for symbol, spans in mappings.items():
             for span in spans:
-                # The id is empty on days on which the symbol stood for nothing.
-                if span["symbol"]:
-                    entry = (span["start_date"], span["end_date"], symbol)
-                    self._spans.setdefault(int(span["symbol"]), []).append(entry)
+                identity = span["symbol"]
+                # It is empty on days on which the symbol stood for nothing.
+                if not identity:
+                    continue
+                if not (identity.isascii() and identity.isdigit()):
+                    raise FormatError(
+                        f"{name} maps {symbol} to {identity[:20]!r}, which is no instrument id"
+                    )
+                entry = (span["start_date"], span["end_date"], symbol)
+                self._spans.setdefault(int(identity), []).append(entry)
         self._nameless: int | None = None
         self._skipped: dict[str, int] = {}
         self._taken = 0

@@ -162,6 +162,11 @@ def test_a_continuous_symbol_needs_its_contract(dbn_file, read):
     assert read(path, contract="ESU24").contracts == ["ESU24"]
 
 
+def test_a_symbol_that_stands_for_no_instrument_is_refused(dbn_file, read):
+    with pytest.raises(FormatError, match=r"maps ESU4 to 'ES\.FUT', which is no instrument id"):
+        read(dbn_file("trades", [trade(0)], [Mapping("ESU4", ("ES.FUT",))]))
+
+
 def test_what_holds_no_trades_is_refused_with_what_is_accepted(dbn_file, read):
     path = dbn_file("mbo", [])
     with pytest.raises(FormatError, match="holds mbo: accepted are trades, tbbo, mbp-1, ohlcv"):

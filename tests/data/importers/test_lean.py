@@ -70,14 +70,16 @@ def test_a_member_of_no_contract_or_date_is_refused(lean_zip, read):
 
 
 def test_damage_is_a_format_error(lean_zip, read):
-    path = lean_zip({MEMBER.format("trade", "202312"): ROWS * 50})
+    rows = "".join(f"{i * 60_000},4500,4500.25,4499.75,4500,{i * i % 97}\n" for i in range(900))
+    path = lean_zip({MEMBER.format("trade", "202312"): rows})
     data = path.read_bytes()
     path.write_bytes(data[: len(data) // 2])
     with pytest.raises(FormatError, match="no readable zip file"):
         read(path)
-    path.write_bytes(data[:80] + bytes(20) + data[100:])
-    with pytest.raises(FormatError):
-        read(path)
+    for place in range(70, 1500, 50):
+        path.write_bytes(data[:place] + b"\xff" * 20 + data[place + 20 :])
+        with pytest.raises(FormatError, match="no readable zip file"):
+            read(path)
 
 
 @pytest.mark.parametrize(
