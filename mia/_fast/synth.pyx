@@ -96,7 +96,8 @@ def touch(
     level_spacing : int
         Distance of round levels, ticks.
     directives : ndarray of DIRECTIVE_DTYPE, shape (m,)
-        Patterns by time; their last three fields are written.
+        Patterns by the time they are armed; one acts at a time, the earliest first whose
+        condition holds. Their last three fields are written.
     side, price, bid, ask, latent : ndarray, shape (n,)
         Output.
 
@@ -113,7 +114,7 @@ def touch(
         if length != n:
             raise ValueError(f"columns must have {n} rows, one has {length}")
     cdef Py_ssize_t m = 0 if directives is None else directives.shape[0]
-    cdef Py_ssize_t k, p = 0
+    cdef Py_ssize_t k, j, p = 0
     cdef Directive* d = NULL
     cdef bint active = False, building = False
     cdef double x = first, drift = 0.0, flow = 0.0, start = 0.0, limit, hold, patience, target
@@ -139,7 +140,6 @@ def touch(
                     flow = d.side * d.follow_flow
                 if ts[k] >= d.t_end:
                     active = False
-                    p += 1
                     drift = 0.0
                     flow = 0.0
                 else:
@@ -149,10 +149,13 @@ def touch(
                         limit = start - d.side * d.pin
                         if (limit - x) * d.side > 0.0:
                             x = limit
-            while not active and p < m and ts[k] >= directives[p].t_armed:
-                d = &directives[p]
-                if ts[k] >= d.t_expires:
-                    p += 1
+            while p < m and (directives[p].t_start != 0 or ts[k] >= directives[p].t_expires):
+                p += 1
+            j = p
+            while not active and j < m and ts[k] >= directives[j].t_armed:
+                d = &directives[j]
+                j += 1
+                if d.t_start != 0 or ts[k] >= d.t_expires:
                     continue
                 nearest = <int64_t> floor(x / level_spacing + 0.5) * level_spacing
                 if d.trigger == TRIGGER_AT_ONCE:
@@ -167,7 +170,7 @@ def touch(
                     sd = sqrt(p2v / volume - mean * mean) if p2v * volume > pv * pv else 0.0
                     active = sd > 0.0 and (mean - (x - first)) * d.side >= d.reach * sd
                 if not active:
-                    break
+                    continue
                 d.t_start = ts[k]
                 t_follow = ts[k] + d.build_ns
                 d.t_end = t_follow + d.follow_ns
