@@ -406,7 +406,10 @@ def data_info(
     from mia.data import quality
     from mia.data.store import Store
 
-    quality.render(quality.inspect(Store(store)), Console())
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=140)
+    quality.render(quality.inspect(Store(store)), console)
 
 
 @data.command("synth")

@@ -20,7 +20,7 @@ from mia.command_line import EXIT_CODES, ConfigOption, QuietOption, SetOption, r
 from mia.config.settings import LoadedSettings, load_settings
 from mia.core.base_types import TradeBlock, TradingMode
 from mia.data.tape import Tape, synthetic_tape
-from mia.errors import ConfigError
+from mia.errors import ConfigError, DataError
 from mia.execution.assembly import fit_settings, market_state, simulated_trader
 from mia.execution.simple_trader import SimpleTrader
 from mia.performance.identity import identity
@@ -178,6 +178,11 @@ def trade(
     settings = loaded.settings
     if settings.trading_mode == TradingMode.LIVE.value:
         raise ConfigError("live trading needs a broker connection, which this version has not")
+    if settings.feed == "none":
+        raise DataError(
+            f"profile {config} names no market feed, and this version has only the synthetic "
+            "market: use --config demo, or `mia backtest` for recorded data"
+        )
     prepare_folder(out)
     console = Console(stderr=True, quiet=quiet)
     demo = settings.demo

@@ -80,6 +80,7 @@ class Settings(BaseSettings):
     max_daily_loss: float = Field(limit_tables.DEFAULT_MAX_DAILY_LOSS, gt=0)
     max_position_size: int | None = Field(None, ge=1)
     symbol: str = "ES"
+    feed: str = Field("none", pattern="^(none|synth)$")
 
     stream: method.Stream = method.Stream()
     bars: method.Bars = method.Bars()
