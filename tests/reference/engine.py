@@ -16,7 +16,7 @@ from reference.resampling import checked
 from reference.rows import row_of
 from reference.session_state import Levels, SessionState
 from reference.statistics import Statistics, StreamStatistics
-from reference.view import READABLE, Candle, ValueArea, View
+from reference.view import READABLE, ValueArea, View
 
 
 class ReferenceEngine:
@@ -294,7 +294,7 @@ class ReferenceEngine:
         row["spread"] = self._book.spread
         base = battle.active
         view = View(
-            candles=[Candle.of(b) for b in bars[-READABLE:]],
+            candles=self._state.candles[-READABLE:],
             atr=stats.atr,
             vr=stats.vr,
             vwap=self._state.vwaps[-3:],
