@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from fast.kernel_samples import atr_of, bar_series, cases, close_to, mirror, vector_bars
+from fast.kernel_samples import atr_of, bar_series, cases, close_to, make_bars, mirror, vector_bars
 from hypothesis import given, settings
 
 from mia._fast import regime
@@ -111,6 +111,15 @@ def test_edges_are_the_most_tested_ranks_of_the_window(bars):
         below = [lows[n - ((100 - q) * n + 99) // 100] for q in (5, 10, 15)]
         assert row["resistance"] == max(above, key=lambda p: tests(window["high"], p))
         assert row["support"] == max(below, key=lambda p: tests(window["low"], p))
+
+
+def test_only_the_newest_events_must_point_to_the_side_of_a_strong_trend():
+    turns = {0: 94, 2: 100, 5: 92, 8: 97, 11: 93, 14: 103, 17: 99, 20: 109, 23: 105, 26: 115}
+    price = np.rint(np.interp(np.arange(30), [*turns, 29], [*turns.values(), 112])).astype(int)
+    bars = make_bars(("o", "h", "l", "c", "v"), [(p, p + 1, p - 1, p, 100) for p in price])
+    row = classify(bars, 4.0, 1.0)[-1]
+    assert (row["up"], row["down"], row["raw"]) == (6, 1, Regime.STRONG_TREND_BULL)
+    assert classify(bars, 4.0, 1.0, reg_intact=7)[-1]["raw"] != Regime.STRONG_TREND_BULL
 
 
 def test_a_class_is_published_when_it_has_held():
