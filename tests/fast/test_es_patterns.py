@@ -96,7 +96,7 @@ def test_p1_a_tie_takes_the_developing_level() -> None:
 
 
 # SD 4: z = -2.25, -2.5, -2.0 at the three closes.
-# .50*(2.5 - 1)/1.5 .50 + .25*.8 .20 + .15*clv 4/5 .12 + .10*F3 .03 = .85; lowest low 15985, of the first
+# .50*(2.5 - 1)/1.5 .50 + .25*.8 .20 + .15*clv 4/5 .12 + .10*F3 .03 = .85; the lowest low is 15985.
 STRETCHED = Close(
     [
         (15992, 15993, 15985, 15991),
