@@ -96,10 +96,10 @@ def test_p1_a_tie_takes_the_developing_level() -> None:
 
 
 # SD 4: z = -2.25, -2.5, -2.0 at the three closes.
-# .50*(2.5 - 1)/1.5 .50 + .25*.8 .20 + .15*clv 4/5 .12 + .10*F3 .03 = .85; lowest low 15986
+# .50*(2.5 - 1)/1.5 .50 + .25*.8 .20 + .15*clv 4/5 .12 + .10*F3 .03 = .85; the lowest low is 15985.
 STRETCHED = Close(
     [
-        (15992, 15993, 15989, 15991),
+        (15992, 15993, 15985, 15991),
         (15991, 15992, 15986, 15990),
         (15990, 15993, 15988, 15992),
     ],
@@ -109,7 +109,7 @@ STRETCHED = Close(
 
 
 def test_p2_a_turn_far_below_a_flat_vwap_aims_at_the_vwap() -> None:
-    assert STRETCHED.hits() == hit(P2, 0.85, 16000, 15984, 16000, 1)
+    assert STRETCHED.hits() == hit(P2, 0.85, 16000, 15983, 16000, 1)
 
 
 def test_p2_z_is_that_of_each_close_with_its_own_vwap() -> None:
@@ -228,8 +228,10 @@ def test_p4_a_launch_that_the_battle_confirms_is_a_hit_at_the_edge_it_left() -> 
 def test_p4_the_stop_leaves_room_for_the_base() -> None:
     # Close 15991 inside the base: low - 4 is only 5 away, the rule asks max(6, 8 + 2) = 10.
     assert PULLED_BACK.hits() == hit(P4, 0.8, 15998, 15981, NAN, 1)
-    # A base of 3 ticks is exempt: 15988 - 4.
-    small = PULLED_BACK.but(battle__active_low=15988, battle__active_high=15991)
+    # A base of 3 ticks is exempt: 15988 - 4 is 5 below the close and stays.
+    small = PULLED_BACK.but(
+        ohlc=[(15988, 15990, 15987, 15989)], battle__active_low=15988, battle__active_high=15991
+    )
     assert small.hits() == hit(P4, 0.8, 15991, 15984, NAN, 1)
 
 
@@ -311,3 +313,10 @@ def test_the_minimum_strength_of_each_pattern_decides_what_is_traded() -> None:
     rows["feature"][:, 3] = DIP.f4
     evidence.Evidence(kernel_params(es_pattern_min_strength_P1=0.63)).run(bars, rows)
     assert setups_of(rows[-1])[0][-1] == 1
+
+
+def test_hits_replace_the_setups_that_a_row_held() -> None:
+    bars = make_bars(DIP.ohlc, delta=60)
+    rows = make_rows(bars, n_setups=3, setup_kind=int(P5), **DIP.fields)
+    evidence.Evidence(kernel_params()).run(bars, rows)
+    assert [found[0] for found in setups_of(rows[-1])] == [P1]
