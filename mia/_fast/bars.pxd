@@ -52,9 +52,19 @@ cdef class BarBuilder:
         Py_ssize_t stop,
         int* outcome,
     ) noexcept nogil
+    cdef Py_ssize_t sweep(
+        self,
+        const int32_t* price,
+        const int32_t* size,
+        const int8_t* side,
+        Py_ssize_t n,
+        int* outcome,
+    ) noexcept nogil
     cdef void absorb(
         self, const int32_t* price, const int32_t* size, const int8_t* side, Py_ssize_t n
     ) noexcept nogil
+    cdef void extend(self, const int32_t* price, Py_ssize_t n) noexcept nogil
+    cdef void add_flow(self, const int32_t* size, const int8_t* side, Py_ssize_t n) noexcept nogil
     cdef void finish(self, int64_t ts, int64_t flags, Bar* out) noexcept nogil
 
 

@@ -37,7 +37,7 @@ cdef class MarketState:
     cdef Py_ssize_t _session            # index into the table, -1 before the first trade
     cdef readonly TickBuffer ticks
     cdef readonly BarSeries primary
-    cdef readonly BarSeries micro
+    cdef readonly BarSeries micro       # without pv, p2v and large_volume
     cdef readonly Profile globex_profile
     cdef readonly Profile rth_profile
     cdef readonly Footprint footprint   # of the open primary bar
@@ -118,7 +118,10 @@ cdef class MarketState:
     cdef void _close_micro(self, const Bar* bar) noexcept nogil
     cdef int _begin_session(self, int64_t ts) except -1 nogil
     cdef int _end_session(self) except -1 nogil
-    cdef int _close(self, const Bar* bar) except -1 nogil
+    cdef int _close(self, Bar* bar) except -1 nogil
+    cdef void _infer_sides(
+        self, const int32_t* price, int8_t* side, Py_ssize_t n
+    ) noexcept nogil
     cdef int _levels(self, const Bar* bar, Row* row) except -1 nogil
     cdef int _accumulate(self, const Bar* bar, Row* row) except -1 nogil
     cdef void _vwap_slope(self, Py_ssize_t index, Row* row) noexcept nogil

@@ -28,7 +28,7 @@ class MarketState:
         primary: str = "time:60",
         micro: str = "reversal:4",
         ready_made: bool = False,
-        ring: int = 65536,
+        ring: int = 8192,
         rows: int = 2048,
     ) -> Self: ...
     record: bool

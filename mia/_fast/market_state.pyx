@@ -12,7 +12,7 @@ Life of a bar. `_close` runs the steps of a primary close in their fixed order a
 
 cimport cython
 from libc.math cimport NAN, isnan
-from libc.string cimport memset
+from libc.string cimport memchr, memcpy, memset
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from mia._fast.bars cimport (
     CLOSED_WITH,
     KIND_REVERSAL,
     KIND_TIME,
+    KIND_VOLUME,
     OPEN,
     find_session,
 )
@@ -79,7 +80,7 @@ cdef class MarketState:
         str primary="time:60",
         str micro="reversal:4",
         bint ready_made=False,
-        Py_ssize_t ring=65536,
+        Py_ssize_t ring=8192,
         Py_ssize_t rows=2048,
     ):
         cdef Py_ssize_t k
@@ -300,60 +301,98 @@ cdef class MarketState:
         Py_ssize_t stop,
     ) except -1 nogil:
         """Add the trades of [start, stop), which belong to the open bar, to everything."""
-        cdef Py_ssize_t k, n, tail
+        cdef Py_ssize_t k, n = stop - start, tail
         cdef int64_t t_open = self._sessions[self._session].t_open
         cdef int64_t large = self._p.feat_f8_min_lots
-        cdef int64_t last = self._last_price
-        cdef int sign = self._tick_sign
-        cdef bint fallback = self._p.flow_side_fallback
+        cdef int64_t high, low
+        cdef int64_t* cells
+        cdef int refused = 0
         cdef int64_t* to_ts
         cdef int32_t* to_price
         cdef int32_t* to_size
         cdef int8_t* to_side
-        self.ticks.make_room(stop - start)
+        self.ticks.make_room(n)
         tail = self.ticks._tail
         to_ts = &self.ticks._ts_event[tail]
         to_price = &self.ticks._price[tail]
         to_size = &self.ticks._trade_size[tail]
         to_side = &self.ticks._side[tail]
-        if not self._has_last:
-            last = price[start]
-            for k in range(start, stop):
-                if size[k] > 0 and ts[k] >= t_open:
-                    last = price[k]
-                    break
-        n = 0
         for k in range(start, stop):
-            if size[k] <= 0 or ts[k] < t_open:
-                self.rejected += size[k] != 0
-                continue
-            if price[k] != last:
-                sign = 1 if price[k] > last else -1
-                last = price[k]
-            to_ts[n] = ts[k]
-            to_price[n] = price[k]
-            to_size[n] = size[k]
-            to_side[n] = side[k] if side[k] != 0 or not fallback else <int8_t> sign
-            n += 1
-        if n == 0:
-            return 0
-        self._has_last = True
-        self._last_price = last
-        self._tick_sign = sign
+            refused |= (size[k] <= 0) | (ts[k] < t_open)
+        if not refused:
+            memcpy(to_ts, ts + start, n * sizeof(int64_t))
+            memcpy(to_price, price + start, n * sizeof(int32_t))
+            memcpy(to_size, size + start, n * sizeof(int32_t))
+            memcpy(to_side, side + start, n)
+        else:
+            n = 0
+            for k in range(start, stop):
+                if size[k] <= 0 or ts[k] < t_open:
+                    self.rejected += size[k] != 0
+                    continue
+                to_ts[n] = ts[k]
+                to_price[n] = price[k]
+                to_size[n] = size[k]
+                to_side[n] = side[k]
+                n += 1
+            if n == 0:
+                return 0
+        self._infer_sides(to_price, to_side, n)
         self._last_ts = to_ts[n - 1]
         self._session_trades += n
         self.accepted += n
         self.ticks._tail += n
         self.ticks._size += n
         self.ticks.total += n
-        self._builder.absorb(to_price, to_size, to_side, n)
-        self.footprint.cover(self._builder.bar.low, self._builder.bar.high)
-        self.footprint.add_many(to_price, to_size, to_side, n)
+        high = self._builder.bar.high
+        low = self._builder.bar.low
+        self.footprint.cover(low, high)
+        cells = self.footprint._prints.data + 1 - 3 * self.footprint._prints.base
         for k in range(n):
+            if to_price[k] > high or to_price[k] < low:
+                high = max(high, to_price[k])
+                low = min(low, to_price[k])
+                self.footprint.cover(low, high)
+                cells = self.footprint._prints.data + 1 - 3 * self.footprint._prints.base
+            cells[3 * <int64_t> to_price[k] + (to_side[k] > 0) - (to_side[k] < 0)] += to_size[k]
             if to_size[k] >= large:
+                self._builder.bar.large_volume += to_size[k]
                 if to_side[k] != 0:
                     self.order_flow.large_trades.push(to_ts[k], to_size[k], to_side[k])
+        self._builder.bar.high = high
+        self._builder.bar.low = low
+        self._builder.bar.close = to_price[n - 1]
+        self._builder.bar.trades += n
+        if self._builder.kind == KIND_VOLUME:
+            self.footprint.total(&self._builder.bar)
         return self._run_micro(n)
+
+    cdef void _infer_sides(
+        self, const int32_t* price, int8_t* side, Py_ssize_t n
+    ) noexcept nogil:
+        """Apply the tick rule: unknown sides take the sign of the last change of price."""
+        cdef Py_ssize_t k
+        cdef int64_t last = self._last_price if self._has_last else price[0]
+        cdef int sign = self._tick_sign
+        if self._p.flow_side_fallback and memchr(side, 0, n) != NULL:
+            for k in range(n):
+                if price[k] != last:
+                    sign = 1 if price[k] > last else -1
+                    last = price[k]
+                if side[k] == 0:
+                    side[k] = <int8_t> sign
+        else:
+            # Every side is known: only the newest change of price matters for what follows.
+            k = n - 1
+            while k > 0 and price[k - 1] == price[k]:
+                k -= 1
+            if k > 0:
+                last = price[k - 1]
+            if price[k] != last:
+                sign = 1 if price[k] > last else -1
+        self._has_last = True
+        self._last_price = price[n - 1]
+        self._tick_sign = sign
 
     cdef int _run_micro(self, Py_ssize_t n) except -1 nogil:
         """Feed the newest `n` trades of the tick buffer to the micro stream."""
@@ -367,8 +406,12 @@ cdef class MarketState:
         while m < n:
             if not self._micro_builder.has_bar:
                 self._micro_builder.begin(&self._sessions[self._session], ts[m], price[m])
-            j = self._micro_builder.scan(ts, price, size, m, n, &outcome)
-            self._micro_builder.absorb(price + m, size + m, side + m, j - m)
+            if self._micro_builder.kind == KIND_REVERSAL:
+                j = m + self._micro_builder.sweep(price + m, size + m, side + m, n - m, &outcome)
+            else:
+                j = self._micro_builder.scan(ts, price, size, m, n, &outcome)
+                self._micro_builder.extend(price + m, j - m)
+                self._micro_builder.add_flow(size + m, side + m, j - m)
             if outcome != OPEN:
                 self._micro_builder.finish(ts[j - 1] if outcome == CLOSED_WITH else ts[j], 0, &bar)
                 self._close_micro(&bar)
@@ -530,16 +573,20 @@ cdef class MarketState:
         return 0
 
 
-    cdef int _close(self, const Bar* bar) except -1 nogil:
+    cdef int _close(self, Bar* bar) except -1 nogil:
         """Evaluate a closed primary bar, in the order of the method."""
         cdef const Session* session = &self._sessions[self._session]
-        cdef const Bar* last = self.primary.push(bar)
-        cdef Py_ssize_t count = self.primary.count, k, n
+        cdef const Bar* last
+        cdef Py_ssize_t count, k, n
         cdef int64_t phase = phase_of(session, bar.t_open)
         cdef int64_t volume = 0
         cdef double cold = self._p.stats_vol_ref_cold, stacked = NAN, weight = 0.5
         cdef Py_ssize_t wanted
         cdef Row* row
+        if self._ready_made is None:
+            self.footprint.total(bar)
+        last = self.primary.push(bar)
+        count = self.primary.count
         self._newest = self._n_rows if self.record else 0
         row = &self._rows[self._newest]
         memset(row, 0, sizeof(Row))
@@ -548,6 +595,7 @@ cdef class MarketState:
         row.contract = self._contract
         row.phase = phase_of(session, bar.t_close)
         row.rth = session.t_rth_open <= bar.t_open < session.t_rth_close
+        row.t_rth_open = session.t_rth_open
         row.t_rth_close = session.t_rth_close
 
         row.atr = average_true_range(last, count, self._p.stats_atr_bars)
@@ -704,22 +752,18 @@ cdef class MarketState:
         row.cvd = self.cvd.value
         row.vwap_rth = self.vwap_rth.mean()
         row.vwap_rth_sd = self.vwap_rth.deviation()
-        if self._p.vwap_anchor == 0:
-            row.vwap = self.vwap_globex.mean()
-            row.vwap_sd = self.vwap_globex.deviation()
-        else:
-            row.vwap = row.vwap_rth
-            row.vwap_sd = row.vwap_rth_sd
+        row.vwap = self.vwap_globex.mean()
+        row.vwap_sd = self.vwap_globex.deviation()
         return 0
 
     cdef void _vwap_slope(self, Py_ssize_t index, Row* row) noexcept nogil:
         cdef int64_t span = self._p.vwap_slope_bars
-        cdef double before
-        self._vwaps[index % VWAP_HISTORY] = row.vwap
+        cdef double before, now = row.vwap if self._p.vwap_anchor == 0 else row.vwap_rth
+        self._vwaps[index % VWAP_HISTORY] = now
         if index >= span:
             before = self._vwaps[(index - span) % VWAP_HISTORY]
-            if not isnan(before) and not isnan(row.vwap):
-                row.vslope = (row.vwap - before) / span
+            if not isnan(before) and not isnan(now):
+                row.vslope = (now - before) / span
                 row.vslope_valid = 1
 
     cdef bint _rth_developing(self, const Bar* bar) noexcept nogil:
@@ -844,4 +888,7 @@ cdef class MarketState:
         """The open primary bar as a dict, None without one."""
         if self._ready_made is not None:
             return self._ready_made.bar if self._ready_made.has_bar else None
-        return self._builder.bar if self._builder.has_bar else None
+        if not self._builder.has_bar:
+            return None
+        self.footprint.total(&self._builder.bar)
+        return self._builder.bar
