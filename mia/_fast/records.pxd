@@ -58,8 +58,8 @@ cdef struct Battle:             # Battle Navale after one bar
     int64_t base_dir            # dir of the synthesis
     int64_t signal
     int64_t status              # BattleStatus
-    int64_t launched            # colour of a launch accepted at this bar, else 0
-    int64_t violated            # direction of a violation that began at this bar, else 0
+    int64_t launched            # colour of a launch at this bar, accepted or not, else 0
+    int64_t violated            # colour of the base violated at this bar, else 0
     int64_t active_dir          # colour of the active base, 0 without one
     int64_t active_low
     int64_t active_high
@@ -149,6 +149,7 @@ cdef struct Row:                # all that one primary close computed
     int64_t overnight_low
     int64_t phase               # decision phase
     int64_t rth                 # 1 if t_open is in RTH
+    int64_t t_rth_open          # 09:30 ET of the session
     int64_t t_rth_close
     double pattern[4]           # strengths of LDU, LUD, CDS, CUS present at this close
     int64_t pattern_hit[4]      # 1 if the pattern's own bar is this primary bar
@@ -168,6 +169,10 @@ cdef struct Row:                # all that one primary close computed
     double micro_anomaly
     double gamma_pin
     int64_t spread              # of the latest good book snapshot, 0 without a book
+    double options_quality      # q, 0 without chains
+    double gamma_flip           # ES ticks, nan without one
+    double call_wall
+    double put_wall
     int64_t n_setups
     int64_t setup_kind[16]      # the setups, field by field; n_setups are valid
     int64_t setup_side[16]

@@ -8,7 +8,7 @@ names are those of reports and files.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -466,8 +466,7 @@ class Proposal:
     valid_bars: int
 
 
-@dataclass(frozen=True, slots=True)
-class GateResult:
+class GateResult(NamedTuple):
     """Outcome of one gate: the value found, the limit, and whether it passed."""
 
     code: Reason

@@ -1,0 +1,13 @@
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+@final
+class Cvd:
+    @property
+    def value(self) -> int: ...
+    def reset(self) -> None: ...
+    def add(self, volume_delta: int) -> None: ...
+
+def cumulate(volume_delta: NDArray[np.int64], out: NDArray[np.int64]) -> None: ...

@@ -1,0 +1,13 @@
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+@final
+class Footprint:
+    @property
+    def low(self) -> int: ...
+    @property
+    def rows(self) -> NDArray[np.int64]: ...
+    def reset(self) -> None: ...
+    def add(self, price: int, size: int, side: int) -> None: ...

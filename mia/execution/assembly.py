@@ -1,0 +1,114 @@
+"""Put the parts of a trading cycle together; entry points hold no logic of their own."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from mia._fast.market_state import MarketState
+from mia.config.limits import EffectiveLimits
+from mia.config.method import Group
+from mia.config.settings import LoadedSettings
+from mia.core import sessions
+from mia.core.base_types import EventSink, SignalFilter
+from mia.core.kernel_params import kernel_params
+from mia.errors import ConfigError
+from mia.execution.simple_trader import SimpleTrader, VixSource
+from mia.execution.simulated_broker import SimulatedBroker
+from mia.strategies.session_facts import NewsWindow, no_news_calendar
+
+
+class Plan(NamedTuple):
+    """Settings fitted to the data of a run."""
+
+    groups: Mapping[str, Group]
+    limits: EffectiveLimits
+    primary: str
+    micro: str
+
+
+def fit_settings(loaded: LoadedSettings, bar_width_s: int) -> Plan:
+    """Fit the groups of the method to the source.
+
+    Parameters
+    ----------
+    loaded : LoadedSettings
+    bar_width_s : int
+        Width of ready-made bars, 0 for trades.
+
+    Returns
+    -------
+    Plan
+        The Battle Navale threshold is that of the mode, sources are those of the data, and the
+        primary stream has the width of wider bars unless the user chose it.
+
+    Raises
+    ------
+    ConfigError
+        If the user chose a primary stream that the bars cannot feed.
+    """
+    settings, limits = loaded.settings, loaded.limits
+    groups = dict(settings.groups())
+    stream = settings.stream
+    if bar_width_s:
+        kind, _, argument = stream.primary.partition(":")
+        fits = kind == "time" and int(argument) % bar_width_s == 0
+        if not fits and "stream.primary" in loaded.origin:
+            raise ConfigError(
+                f"stream.primary {stream.primary} cannot be built from bars of {bar_width_s} s: "
+                f"choose time:{bar_width_s} or a multiple"
+            )
+        if not fits:
+            stream = stream.model_copy(update={"primary": f"time:{bar_width_s}"})
+    groups["stream"] = stream
+    groups["bn"] = settings.bn.model_copy(update={"score_threshold": limits.bn_score_threshold})
+    groups["sources"] = settings.sources.model_copy(
+        update={"trades": bar_width_s == 0, "book": False, "options": False}
+    )
+    return Plan(groups, limits, stream.primary, stream.micro)
+
+
+def market_state(
+    plan: Plan, first_session: int, last_session: int, bar_width_s: int, *, record: bool
+) -> MarketState:
+    """Make a fresh market state for data of the given sessions."""
+    table = sessions.session_table(first_session, sessions.next_trading_day(last_session))
+    state = MarketState(
+        kernel_params(plan.groups),
+        table,
+        primary=plan.primary,
+        micro=plan.micro,
+        ready_made=bar_width_s > 0,
+    )
+    state.record = record
+    return state
+
+
+def simulated_trader(
+    plan: Plan,
+    state: MarketState,
+    sink: EventSink,
+    *,
+    vix: VixSource | None = None,
+    news_window: NewsWindow = no_news_calendar,
+    model: SignalFilter | None = None,
+    send: bool = True,
+) -> SimpleTrader:
+    """Make the cycle with the simulated exchange as its broker.
+
+    Parameters
+    ----------
+    send : bool
+        False decides everything and sends nothing.
+    """
+    settings = plan.groups
+    broker = SimulatedBroker(settings["cost"], settings["fill"])  # type: ignore[arg-type]
+    return SimpleTrader(
+        state,
+        broker,
+        plan.limits,
+        settings,
+        sink,
+        vix=vix,
+        news_window=news_window,
+        model=model,
+        send=send,
+    )

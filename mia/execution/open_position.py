@@ -1,0 +1,150 @@
+"""From fills to round trips: the entry that works, the position it becomes, the closed trade."""
+
+import hashlib
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from mia.core.base_types import (
+    ClosedTrade,
+    Context,
+    Decision,
+    ExitReason,
+    Fill,
+    OrderRole,
+)
+from mia.execution.exits import OpenTrade, open_trade
+
+_EXITS = {OrderRole.STOP: ExitReason.STOP, OrderRole.TARGET: ExitReason.TARGET}
+
+
+def trade_id(decision: Decision) -> str:
+    """Name the trade of an accepted decision: ``TRADE_yyyymmdd_hhmmss_<8 hex>``.
+
+    The digits are the decision's UTC time, the hex digits a hash of what it is about, so that
+    the same run gives the same names.
+    """
+    moment = datetime.fromtimestamp(decision.ts // 1_000_000_000, UTC)
+    proposal = decision.proposal
+    key = f"{decision.contract} {decision.ts} {proposal.kind.name} {proposal.side} {proposal.entry}"
+    digest = hashlib.sha256(key.encode()).hexdigest()[:8]
+    return f"TRADE_{moment:%Y%m%d_%H%M%S}_{digest}"
+
+
+@dataclass(slots=True)
+class Position:
+    """A bracket from its decision to its last fill.
+
+    Attributes
+    ----------
+    bars_left : int
+        Primary closes for which the entry still works; 0 once its end was asked for.
+    trade : OpenTrade, optional
+        What is managed; None before the first fill.
+    exit_reason : ExitReason, optional
+        Why it is being flattened at market, if it is.
+    """
+
+    trade_id: str
+    decision: Decision
+    context: Context
+    tick_value: float
+    bars_left: int
+    trade: OpenTrade | None = None
+    exit_reason: ExitReason | None = None
+    filled: int = 0
+    closed: int = 0
+    costs: float = 0.0
+    slippage: int = 0
+    ts_exit: int = 0
+    _entry_value: int = 0
+    _exit_value: int = 0
+    _fills: list[Fill] = field(default_factory=list)
+
+    @property
+    def open_quantity(self) -> int:
+        """Contracts held now."""
+        return self.filled - self.closed
+
+    @property
+    def entry_works(self) -> bool:
+        """Whether some of the entry is unfilled and nobody asked to cancel it."""
+        return self.bars_left > 0 and self.filled < self.decision.quantity
+
+    def open_pnl(self, price: float) -> float:
+        """USD of what is held if it were closed at `price` ticks, without costs."""
+        if self.open_quantity == 0:
+            return 0.0
+        side = self.decision.proposal.side
+        average = self._entry_value / self.filled
+        return side * (price - average) * self.open_quantity * self.tick_value
+
+    def take(self, fill: Fill) -> bool:
+        """Book a fill; True if it is the first of the entry."""
+        self._fills.append(fill)
+        self.costs += fill.commission
+        self.slippage += fill.side * (fill.price - fill.reference_price) * fill.quantity
+        if fill.role is OrderRole.ENTRY:
+            self.filled += fill.quantity
+            self._entry_value += fill.price * fill.quantity
+            average = self._entry_value / self.filled
+            if self.trade is not None:
+                self.trade.entry = average
+                self.trade.quantity = self.filled
+                return False
+            self.trade = open_trade(
+                self.trade_id,
+                self.decision.proposal,
+                self.context,
+                self.filled,
+                fill.ts,
+                average,
+            )
+            return True
+        self.closed += fill.quantity
+        self._exit_value += fill.price * fill.quantity
+        self.ts_exit = fill.ts
+        if self.exit_reason is None:
+            self.exit_reason = _EXITS.get(fill.role)
+        return False
+
+    def closed_trade(self, mfe_ticks: int, mae_ticks: int) -> ClosedTrade:
+        """Return the round trip of a position that is done and was filled."""
+        assert self.trade is not None
+        decision = self.decision
+        proposal = decision.proposal
+        quantity = self.closed
+        entry = self._entry_value / self.filled
+        leave = self._exit_value / quantity
+        ticks = proposal.side * (leave - entry)
+        gross = ticks * quantity * self.tick_value
+        risk = proposal.distance * self.tick_value * quantity
+        return ClosedTrade(
+            trade_id=self.trade_id,
+            symbol=decision.symbol,
+            contract=decision.contract,
+            strategy=proposal.strategy,
+            kind=proposal.kind,
+            regime=decision.regime,
+            session_id=decision.session_id,
+            side=proposal.side,
+            quantity=quantity,
+            ts_signal=decision.ts,
+            ts_entry=self.trade.ts_entry,
+            ts_exit=self.ts_exit,
+            entry=entry,
+            exit=leave,
+            stop=proposal.stop,
+            target=proposal.target,
+            distance=proposal.distance,
+            exit_reason=self.exit_reason or ExitReason.SESSION_END,
+            gross_ticks=ticks,
+            gross_pnl=gross,
+            costs=self.costs,
+            net_pnl=gross - self.costs,
+            r_multiple=(gross - self.costs) / risk,
+            mfe_ticks=mfe_ticks,
+            mae_ticks=mae_ticks,
+            bars_held=self.trade.bars_held,
+            confidence=decision.confidence,
+            slippage_ticks=self.slippage / quantity,
+        )

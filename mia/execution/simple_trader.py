@@ -1,0 +1,370 @@
+"""The trading cycle: one for history, simulation and live.
+
+A block of market data advances the market state up to the next close that needs a decision. The
+broker then sees the same data, so that whatever was working may fill, and only then the close
+is decided upon: exits first, then a new proposal. Nothing that is decided at a close is known to
+the data before it, and an order acts from the data after it.
+"""
+
+from collections.abc import Mapping
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mia._fast import market_state
+from mia.config.instruments import instrument
+from mia.config.limits import EffectiveLimits
+from mia.config.method import Group
+from mia.core.bar_records import bars_of
+from mia.core.base_types import (
+    Block,
+    BracketOrder,
+    Broker,
+    Context,
+    Decision,
+    EventSink,
+    ExitReason,
+    Fill,
+    SignalFilter,
+    TradeBlock,
+    TradingState,
+)
+from mia.errors import BrokerError, DataError
+from mia.execution.exits import ExitRules, ExitTrade, MoveStop
+from mia.execution.kill_switch import Exposure, KillSwitch
+from mia.execution.open_position import Position, trade_id
+from mia.execution.risk_manager import RiskManager, position_equivalents
+from mia.features.context import context_of
+from mia.strategies.session_facts import NewsWindow, SessionFacts, no_news_calendar
+from mia.strategies.session_hours import session_hours
+from mia.strategies.signal_generator import SignalGenerator
+from mia.strategies.trend_strategy import entry_is_void
+
+_SETUP = 0
+_CLOSE_EVENT = market_state.CLOSE
+_IDLE_WAKE = market_state.SETUP | market_state.SESSION
+_BUSY_WAKE = market_state.CLOSE | market_state.SESSION
+
+
+class SimulatedMatching(Broker, Protocol):
+    """A broker that is shown the tape."""
+
+    def advance(self, block: TradeBlock | NDArray[np.void], start: int, stop: int) -> int:
+        """Match working orders with trades or bars to the next fill; return where it stopped."""
+        ...
+
+    def is_open(self, bracket_id: str) -> bool:
+        """Whether a bracket has a position or an entry that may still fill."""
+        ...
+
+    def excursions(self, bracket_id: str) -> tuple[int, int]:
+        """Return the best and the worst open profit of a bracket in ticks."""
+        ...
+
+    def close_out(self, bracket_id: str, ts: int, price: int) -> None:
+        """End a bracket for good, what is open at a price that was traded, without slippage."""
+        ...
+
+
+class VixSource(Protocol):
+    """VIX as it was known."""
+
+    def at(self, ts: int) -> float:
+        """Return the last value known at `ts` (ns UTC), nan without one."""
+        ...
+
+
+class NoVix:
+    """A session without VIX says so: nan."""
+
+    def at(self, ts: int) -> float:  # noqa: ARG002 - the protocol gives the instant
+        """Return nan."""
+        return float("nan")
+
+
+class SimpleTrader:
+    """Runs market state, decisions, risk and orders over blocks of market data.
+
+    Parameters
+    ----------
+    state : MarketState
+        Fresh; its parameters must carry the effective Battle Navale threshold.
+    broker : SimulatedMatching
+        Where orders go.
+    limits : EffectiveLimits
+    groups : mapping of str to Group
+        Groups of the method by name.
+    sink : EventSink
+        Told of ``session``, ``decision``, ``fill``, ``closed``, ``mark``, ``rows`` and ``kill``.
+    vix : VixSource
+    news_window : callable
+        See `mia.strategies.session_facts.NewsWindow`.
+    model : SignalFilter, optional
+    send : bool
+        False decides everything and sends no order.
+
+    Attributes
+    ----------
+    risk : RiskManager
+    kill_switch : KillSwitch
+    position : Position, optional
+        The bracket at work.
+    contract : str
+        Of the newest data.
+    """
+
+    def __init__(
+        self,
+        state: market_state.MarketState,
+        broker: SimulatedMatching,
+        limits: EffectiveLimits,
+        groups: Mapping[str, Group],
+        sink: EventSink,
+        *,
+        vix: VixSource | None = None,
+        news_window: NewsWindow = no_news_calendar,
+        model: SignalFilter | None = None,
+        send: bool = True,
+    ) -> None:
+        self.state = state
+        self.broker = broker
+        self.limits = limits
+        self.sink = sink
+        self.risk = RiskManager(limits, groups)
+        self.kill_switch = KillSwitch(
+            limits, lambda cause, before, after: sink.publish("kill", (cause, before, after))
+        )
+        self.generator = SignalGenerator(limits, self.risk, groups, model)
+        self.exit_rules = ExitRules(groups)
+        self.vix = vix or NoVix()
+        self.position: Position | None = None
+        self.contract = ""
+        self._news_window = news_window
+        self._send = send
+        self._end_min = groups["gate"].end_min  # type: ignore[attr-defined]
+        self._contracts: dict[str, int] = {}
+        self._facts: SessionFacts | None = None
+        self._last_price = 0
+        self._last_ts = 0
+
+    def run(self, block: Block) -> None:
+        """Take a block of market data.
+
+        Raises
+        ------
+        DataError
+            If the contract changes within a session or data lie outside the calendar.
+        """
+        try:
+            if block.contract != self.contract:
+                self._change_contract(block.contract)
+            if isinstance(block, TradeBlock):
+                self._run_trades(block)
+            else:
+                self._run_bars(bars_of(block))
+        except ValueError as error:
+            raise DataError(f"{block.contract}: {error}") from error
+
+    def _change_contract(self, contract: str) -> None:
+        if self.position is not None:
+            # Its data end here: what is held is closed where it last traded.
+            position = self.position
+            if position.open_quantity and position.exit_reason is None:
+                position.exit_reason = ExitReason.SESSION_END
+            self.broker.close_out(position.trade_id, self._last_ts, self._last_price)
+            for fill in self.broker.poll():
+                self._take_fill(fill)
+            self._settle()
+        ordinal = self._contracts.setdefault(contract, len(self._contracts))
+        self.state.set_contract(ordinal)
+        self.contract = contract
+
+    def _run_trades(self, block: TradeBlock) -> None:
+        state = self.state
+        columns = (block.ts_event, block.price, block.size, block.aggressor_side)
+        start, n = 0, len(block)
+        while start < n:
+            state.wake = _IDLE_WAKE if self.position is None else _BUSY_WAKE
+            stop = state.advance(*columns, start)
+            if stop > start:
+                self._match(block, start, stop)
+                self._last_price = int(block.price[stop - 1])
+                self._last_ts = int(block.ts_event[stop - 1])
+            self._handle(state.events)
+            start = stop
+
+    def _run_bars(self, bars: NDArray[np.void]) -> None:
+        state = self.state
+        start, n = 0, len(bars)
+        while start < n:
+            state.wake = _IDLE_WAKE if self.position is None else _BUSY_WAKE
+            stop = state.advance_bars(bars, start)
+            if stop > start:
+                self._match(bars, start, stop)
+                self._last_price = int(bars["close"][stop - 1])
+                self._last_ts = int(bars["t_close"][stop - 1])
+            self._handle(state.events)
+            start = stop
+
+    def _match(self, block: TradeBlock | NDArray[np.void], start: int, stop: int) -> None:
+        """Show the broker what the state has seen, fill by fill."""
+        while self.position is not None and start < stop:
+            start = self.broker.advance(block, start, stop)
+            for fill in self.broker.poll():
+                self._take_fill(fill)
+            self._settle()
+
+    def _handle(self, events: int) -> None:
+        if events & _CLOSE_EVENT:
+            row = self.state.newest
+            if row is not None and (self.position is not None or row["reason"] == _SETUP):
+                self._on_close(context_of(row, self.contract, self.vix.at(row["bar"]["t_close"])))
+        if events & market_state.SESSION:
+            self.sink.publish("session", self.state.session_id)
+        if events & market_state.ROWS:
+            self.sink.publish("rows", self.state.take_rows())
+
+    def _session_facts(self, context: Context) -> SessionFacts:
+        facts = self._facts
+        if facts is None or facts.hours.session_id != context.session_id:
+            hours = session_hours(
+                context.session_id, self.limits, self._end_min, context.t_rth_close
+            )
+            if facts is None:
+                facts = SessionFacts(hours, news_window=self._news_window)
+                self._facts = facts
+            facts.hours = hours
+            self.risk.roll(context.session_id)
+        return facts
+
+    def _on_close(self, context: Context) -> None:
+        facts = self._session_facts(context)
+        facts.trading_state = self._check_kill_switch(context)
+        if self.position is not None:
+            self._manage(self.position, context, facts)
+        if any(setup.traded for setup in context.setups):
+            self._propose(context, facts)
+
+    def _check_kill_switch(self, context: Context) -> TradingState:
+        position = self.position
+        exposure = Exposure(self.risk.day_pnl)
+        if position is not None and position.trade is not None:
+            held = position.open_quantity
+            worst = position.open_pnl(position.trade.stop) - position.costs
+            exposure = Exposure(
+                self.risk.day_pnl,
+                position.open_pnl(context.close),
+                worst,
+                position_equivalents(position.decision.symbol, held),
+            )
+            self.sink.publish(
+                "mark", (context.ts, context.session_id, self.risk.equity + exposure.open_pnl)
+            )
+        return self.kill_switch.check(context.ts, context.session_id, exposure, context.vix)
+
+    def _manage(self, position: Position, context: Context, facts: SessionFacts) -> None:
+        ts = context.ts
+        if position.entry_works:
+            position.bars_left -= 1
+            turned = entry_is_void(context, position.decision.proposal)
+            stale = context.session_id != position.decision.session_id
+            over = ts >= facts.hours.flat_at
+            if (
+                position.bars_left == 0
+                or turned
+                or stale
+                or over
+                or facts.trading_state > TradingState.NORMAL
+            ):
+                self.broker.cancel_entry(position.trade_id, ts)
+                position.bars_left = 0
+        trade = position.trade
+        if trade is not None and position.open_quantity and position.exit_reason is None:
+            action = self.exit_rules.at_close(trade, context, facts.hours, facts.trading_state)
+            if isinstance(action, ExitTrade):
+                position.exit_reason = action.reason
+                self.broker.flatten(position.trade_id, ts)
+            elif isinstance(action, MoveStop):
+                try:
+                    self.broker.modify_stop(position.trade_id, action.stop, ts)
+                except BrokerError:
+                    # The market has passed the new stop already: what it protects must go.
+                    position.exit_reason = ExitReason.STOP
+                    self.broker.flatten(position.trade_id, ts)
+
+    def _propose(self, context: Context, facts: SessionFacts) -> None:
+        position = self.position
+        facts.positions = 0 if position is None else 1
+        facts.open_pnl = 0.0
+        facts.open_risk = 0.0
+        if position is not None:
+            proposal = position.decision.proposal
+            facts.open_pnl = position.open_pnl(context.close)
+            stop = proposal.stop if position.trade is None else position.trade.stop
+            held = max(position.open_quantity, position.decision.quantity)
+            at_risk = proposal.side * (context.close - stop) * held * position.tick_value
+            facts.open_risk = max(0.0, at_risk)
+        facts.last_stop_out = self.risk.last_stop_out
+        outcome = self.generator.evaluate(context, facts)
+        if not isinstance(outcome, Decision):
+            return
+        self.sink.publish("decision", outcome)
+        if outcome.accepted:
+            facts.record_accepted(context.ts)
+            if self._send:
+                self._submit(outcome, context)
+
+    def _submit(self, decision: Decision, context: Context) -> None:
+        proposal = decision.proposal
+        name = trade_id(decision)
+        self.position = Position(
+            name,
+            decision,
+            context,
+            instrument(decision.symbol).tick_value,
+            proposal.valid_bars,
+        )
+        self.kill_switch.record_order(context.ts)
+        self.broker.submit(
+            BracketOrder(
+                name,
+                decision.symbol,
+                decision.contract,
+                proposal.side,
+                decision.quantity,
+                proposal.entry_type,
+                proposal.entry,
+                proposal.stop,
+                proposal.target,
+                context.ts,
+            )
+        )
+
+    def _take_fill(self, fill: Fill) -> None:
+        self.sink.publish("fill", fill)
+        position = self.position
+        if position is None or position.trade_id != fill.bracket_id:
+            raise DataError(f"a fill of {fill.bracket_id} belongs to no position of ours")
+        adverse = fill.side * (fill.price - fill.reference_price)
+        self.kill_switch.record_slippage(fill.ts, adverse)
+        if position.take(fill):
+            self.risk.record_entry(position.decision.session_id)
+        if position.open_quantity == 0 and position.entry_works:
+            # The exchange closed what had filled; the rest of the entry must not open it again.
+            self.broker.cancel_entry(position.trade_id, fill.ts)
+            position.bars_left = 0
+
+    def _settle(self) -> None:
+        """Book the position if nothing of it is left at the broker."""
+        position = self.position
+        if position is None or self.broker.is_open(position.trade_id):
+            return
+        self.position = None
+        if position.filled == 0:
+            self.sink.publish("unfilled", position.decision)
+            return
+        trade = position.closed_trade(*self.broker.excursions(position.trade_id))
+        self.risk.record_closed(trade)
+        self.sink.publish("closed", trade)
+        self.sink.publish("mark", (trade.ts_exit, trade.session_id, self.risk.equity))

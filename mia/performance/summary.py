@@ -1,0 +1,155 @@
+"""Figures of a run, each with its sample size and uncertainty."""
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from math import isfinite
+from typing import Any
+
+import numpy as np
+
+from mia.core import statistics
+from mia.core.base_types import ClosedTrade
+from mia.core.statistics import Floats
+from mia.performance.recorder import RunRecord
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What the trades do not tell about a run.
+
+    Attributes
+    ----------
+    rows : int
+        Rows of the source: trades or bars.
+    bars : int
+        Primary bars evaluated.
+    ticks : int
+        Trades applied; 0 for ready-made bars.
+    seconds : float
+        Wall time of the run itself, without loading.
+    start_equity : float
+        USD.
+    waits, no_setups : int
+        Closes without a tradable regime, and without a setup.
+    identity : mapping of str to str
+        Hashes of configuration and data, version of the code, names of the sources.
+    """
+
+    rows: int
+    bars: int
+    ticks: int
+    seconds: float
+    start_equity: float
+    waits: int
+    no_setups: int
+    identity: Mapping[str, Any]
+
+
+def daily_pnl(record: RunRecord) -> Floats:
+    """Return the net USD of every session with data, flat ones included, in order."""
+    by_session = dict.fromkeys(record.sessions, 0.0)
+    for trade in record.trades:
+        by_session[trade.session_id] = by_session.get(trade.session_id, 0.0) + trade.net_pnl
+    return np.array([by_session[sid] for sid in sorted(by_session)], dtype=np.float64)
+
+
+def equity_curve(record: RunRecord, start_equity: float) -> Floats:
+    """Return the marked equity in USD, from the start on."""
+    return np.array([start_equity, *(mark[2] for mark in record.marks)], dtype=np.float64)
+
+
+def _finite(value: float) -> float | None:
+    return value if isfinite(value) else None
+
+
+def trade_figures(trades: Sequence[ClosedTrade]) -> dict[str, Any]:
+    """Summarise trades: counts, win rate, expectancy, costs; None where undefined."""
+    n = len(trades)
+    net = np.array([trade.net_pnl for trade in trades], dtype=np.float64)
+    r = np.array([trade.r_multiple for trade in trades], dtype=np.float64)
+    sessions = np.array([trade.session_id for trade in trades], dtype=np.int64)
+    wins = int(np.sum(net > 0.0))
+    low, high = statistics.wilson_interval(wins, n)
+    r_low, r_high = statistics.mean_interval(r, sessions) if n else (np.nan, np.nan)
+    return {
+        "trades": n,
+        "wins": wins,
+        "win_rate": wins / n if n else None,
+        "win_rate_wilson_95": [low, high],
+        "profit_factor": _finite(statistics.profit_factor(net)) if n else None,
+        "expectancy_r": float(np.mean(r)) if n else None,
+        "expectancy_r_95": [_finite(r_low), _finite(r_high)],
+        "expectancy_usd": float(np.mean(net)) if n else None,
+        "net_pnl_usd": float(np.sum(net)),
+        "gross_pnl_usd": float(sum(trade.gross_pnl for trade in trades)),
+        "costs_usd": float(sum(trade.costs for trade in trades)),
+        "slippage_ticks_mean": (
+            float(np.mean([trade.slippage_ticks for trade in trades])) if n else None
+        ),
+        "bars_held_mean": float(np.mean([trade.bars_held for trade in trades])) if n else None,
+    }
+
+
+def _grouped(
+    trades: Sequence[ClosedTrade], key: Callable[[ClosedTrade], str]
+) -> dict[str, dict[str, Any]]:
+    groups: dict[str, list[ClosedTrade]] = defaultdict(list)
+    for trade in trades:
+        groups[key(trade)].append(trade)
+    return {name: trade_figures(groups[name]) for name in sorted(groups)}
+
+
+def summarise(record: RunRecord, facts: RunFacts) -> dict[str, Any]:
+    """Put all figures of a run into one dictionary of plain values.
+
+    Returns
+    -------
+    dict
+        What ``summary.json`` holds; a figure that is undefined is None.
+    """
+    daily = daily_pnl(record)
+    equity = equity_curve(record, facts.start_equity)
+    fall = statistics.max_drawdown(equity)
+    sharpe = statistics.sharpe(daily)
+    sortino = statistics.sortino(daily)
+    held = sum(trade.bars_held for trade in record.trades)
+    figures = trade_figures(record.trades)
+    return {
+        "rows": facts.rows,
+        "bars": facts.bars,
+        "ticks": facts.ticks,
+        "seconds": facts.seconds,
+        "ticks_per_second": facts.ticks / facts.seconds if facts.seconds > 0.0 else None,
+        "sessions": len(daily),
+        "first_session": min(record.sessions, default=None),
+        "last_session": max(record.sessions, default=None),
+        **figures,
+        "sharpe": _finite(sharpe.value),
+        "sharpe_standard_error": _finite(sharpe.standard_error),
+        "probabilistic_sharpe": _finite(statistics.probabilistic_sharpe(sharpe)),
+        "sortino": _finite(sortino.value),
+        "sortino_standard_error": _finite(sortino.standard_error),
+        "max_drawdown_usd": fall.usd,
+        "max_drawdown_share": _finite(fall.share),
+        "start_equity_usd": facts.start_equity,
+        "end_equity_usd": facts.start_equity + figures["net_pnl_usd"],
+        "exposure": held / facts.bars if facts.bars else None,
+        "decisions": len(record.decisions),
+        "accepted": sum(decision.accepted for decision in record.decisions),
+        "unfilled": len(record.unfilled),
+        "rejections": record.rejections(facts.waits, facts.no_setups),
+        "by_strategy": _grouped(record.trades, lambda t: t.strategy.value),
+        "by_trigger": _grouped(record.trades, lambda t: t.kind.name),
+        "by_regime": _grouped(record.trades, lambda t: t.regime.name),
+        "by_exit": _grouped(record.trades, lambda t: t.exit_reason.value),
+        "kill_switch": [
+            {
+                "ts": cause.since,
+                "rule": cause.rule.value,
+                "state": cause.state.name,
+            }
+            for cause, _, _ in record.kills
+        ],
+        **facts.identity,
+    }

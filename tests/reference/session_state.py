@@ -1,0 +1,124 @@
+"""What a session's bars add up to: VWAP, CVD, profiles, levels, extremes (steps 3 and 4)."""
+
+import math
+from types import SimpleNamespace
+from typing import Any
+
+from reference.bars import Bar
+from reference.confluence import LevelSources, Options
+from reference.conventions import MINUTE, Session
+from reference.profile import Profile
+from reference.rows import named
+from reference.vwap import Vwap
+
+Levels = tuple[int, int, int]
+"""POC, VAH, VAL."""
+
+
+class SessionState:
+    """Sums of one session; `previous` are the levels of the latest one that had any."""
+
+    def __init__(self, p: SimpleNamespace, session: Session, previous: Levels | None) -> None:
+        self._p = p
+        self.session = session
+        self.previous = previous
+        self.bars: list[Bar] = []
+        self.cvd: list[int] = []
+        self.vwaps: list[tuple[float, float]] = []
+        self._vwap, self._vwap_rth = Vwap(), Vwap()
+        self._profile, self._profile_rth = Profile(), Profile()
+        self._last_rth_close = 0
+        self._overnight: tuple[int, int] | None = None
+
+    def update(self, bar: Bar) -> None:
+        """Add a closed bar."""
+        self.bars.append(bar)
+        self._vwap.add_bar(bar)
+        self._profile.add_bar(bar)
+        if self.rth:
+            self._vwap_rth.add_bar(bar)
+            self._profile_rth.add_bar(bar)
+            self._last_rth_close = bar.t_close
+        chosen = self._vwap if self._p.vwap_anchor == "globex" else self._vwap_rth
+        self.vwaps.append((chosen.value, chosen.sd))
+        self.cvd.append((self.cvd[-1] if self.cvd else 0) + bar.delta)
+        if bar.t_open < self.session.t_rth_open:
+            high, low = self._overnight or (bar.high, bar.low)
+            self._overnight = (max(high, bar.high), min(low, bar.low))
+
+    @property
+    def rth(self) -> bool:
+        """Whether the last bar is of regular trading hours."""
+        return self.session.in_rth(self.bars[-1].t_open)
+
+    def vslope(self) -> tuple[float, bool]:
+        """Return the slope of the selected VWAP in ticks per bar, and its validity."""
+        n = self._p.vwap_slope_bars
+        if len(self.vwaps) <= n:
+            return 0.0, False
+        slope = (self.vwaps[-1][0] - self.vwaps[-1 - n][0]) / n
+        return (0.0, False) if math.isnan(slope) else (slope, True)
+
+    def _levels_of(self, profile: Profile) -> Levels:
+        val, vah = profile.value_area(self._p.profile_value_area_pct)
+        return profile.poc(), vah, val
+
+    def _developing(self) -> Profile | None:
+        """Return the profile that the levels of section 5.5 come from."""
+        session, wait = self.session, self._p.profile_min_minutes * MINUTE
+        t = self.bars[-1].t_close
+        if session.in_rth(t) and t >= session.t_rth_open + wait and self._profile_rth.valid:
+            return self._profile_rth
+        return self._profile if t >= session.t_open + wait else None
+
+    def final_levels(self) -> Levels | None:
+        """Return the levels that the next session calls previous."""
+        wait = self._p.profile_prev_min_minutes * MINUTE
+        if self._last_rth_close >= self.session.t_rth_open + wait:
+            return self._levels_of(self._profile_rth)
+        return self.previous
+
+    def level_sources(self, options: Options) -> LevelSources:
+        """Return what the levels of this close are made of."""
+        t = self.bars[-1].t_close
+        profile = self._developing()
+        vwap = self.vwaps[-1]
+        return LevelSources(
+            t=t,
+            close=self.bars[-1].close,
+            session=self.session,
+            profile=profile and self._levels_of(profile),
+            nodes=profile.nodes(self._p)[0] if profile else (),
+            vwap=None if math.isnan(vwap[0]) else vwap,
+            previous=self.previous,
+            session_range=(max(b.high for b in self.bars), min(b.low for b in self.bars)),
+            overnight=self._overnight if t >= self.session.t_rth_open else None,
+            options=options,
+            earlier=self.bars[:-1],
+        )
+
+    def row(self, sources: LevelSources) -> dict[str, Any]:
+        """Return the fields of a row that come from here."""
+        vslope, vslope_valid = self.vslope()
+        poc, vah, val = self._levels_of(self._profile)
+        row = {
+            "index": len(self.bars) - 1,
+            "rth": int(self.rth),
+            "cvd": self.cvd[-1],
+            "vwap": self._vwap.value,
+            "vwap_sd": self._vwap.sd,
+            "vwap_rth": self._vwap_rth.value,
+            "vwap_rth_sd": self._vwap_rth.sd,
+            "vslope": vslope,
+            "vslope_valid": int(vslope_valid),
+            "profile_valid": 1,
+            "poc": poc,
+            "vah": vah,
+            "val": val,
+            "t_rth_close": self.session.t_rth_close,
+            "session_high": sources.session_range[0],
+            "session_low": sources.session_range[1],
+        }
+        row |= named("overnight", ("high", "low"), sources.overnight)
+        row |= named("developing", ("poc", "vah", "val"), sources.profile)
+        return row | named("previous", ("poc", "vah", "val"), self.previous)
