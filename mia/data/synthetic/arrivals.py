@@ -15,19 +15,16 @@ from mia.data.synthetic.clock import SECOND_NS, SyntheticSession
 
 MINUTE_S = 60
 
-SCALES = ((0.45, 0.011), (0.22, 0.40), (0.16, 9.0))
+SCALES = ((0.45, 0.011), (0.225, 0.40), (0.17, 9.0))
 """Mean number of children and mean delay in seconds on each time scale."""
 
 BURST_CHANCE = 0.00075
 BURST_CHILDREN = 46.0
 """Now and then a trade has this many children on the fastest scale instead."""
 
-BRANCHING = (
-    sum(children for children, _ in SCALES)
-    + BURST_CHANCE * (BURST_CHILDREN - SCALES[0][0])
-)
+BRANCHING = sum(children for children, _ in SCALES) + BURST_CHANCE * (BURST_CHILDREN - SCALES[0][0])
 
-ACTIVITY_SD = 0.33
+ACTIVITY_SD = 0.3
 """Standard deviation of the logarithm of the slowly varying activity."""
 
 ACTIVITY_PERSISTENCE = 0.9

@@ -55,7 +55,23 @@ def _days(value: float, relative: float, absolute: float = 0.0) -> Target:
 
 
 # A slot's mean volume against the mean of the nine slots that also have a range.
-_SLOT_VOLUMES = (39.4, 27.8, 27.3, 17.1, 12.4, 12.3, 14.1, 14.7, 80.3, 32.0, 1.7, 2.0, 0.75, 2.7, 9.3)
+_SLOT_VOLUMES = (
+    39.4,
+    27.8,
+    27.3,
+    17.1,
+    12.4,
+    12.3,
+    14.1,
+    14.7,
+    80.3,
+    32.0,
+    1.7,
+    2.0,
+    0.75,
+    2.7,
+    9.3,
+)
 _SLOT_RANGES = (9.9, 8.1, 9.1, 6.4, 5.4, 5.6, 6.6, 6.3, 8.2)
 _SCALE = sum(_SLOT_VOLUMES[: len(_SLOT_RANGES)]) / len(_SLOT_RANGES)
 
@@ -75,12 +91,12 @@ TARGETS = {
     "tick_3+": _day(0.0006, 0.35),
     "reversal": _day(0.760, 0.10),
     "rate": _day(9.93, 0.10),
-    "rate_max": _day(553, 0.40),
+    "rate_max": _day(553, 0.35),
     "fano_1s": _day(22.8, 0.20),
     "fano_10s": _day(86, 0.20),
     "fano_60s": _day(307, 0.20),
-    "fano_300s": _day(885, 0.20),
-    "empty": _day(0.108, 0.30),
+    "fano_300s": _day(885, 0.25),
+    "empty": _day(0.108, 0.25),
     "count_ac_1s": _day(0.38, 0.15),
     "count_ac_10s": _day(0.21, 0.20),
     "count_ac_60s": _day(0.13, 0.25),
@@ -103,10 +119,10 @@ TARGETS = {
     "ret5_kurtosis": _days(7.2, 0.40),
     "abs_ret5_ac_1": _days(0.42, 0.35),
     "abs_ret5_ac_50": _days(0.25, 0.60),
-    "ret5_ac_1": _days(-0.012, 0.0, 0.03),
+    "ret5_ac_1": _days(-0.012, 0.0, 0.04),
     "delta_share": _days(0.083, 0.20),
     "delta_ret_corr": _days(0.49, 0.25),
-    "delta_next_ret_corr": _days(-0.007, 0.0, 0.03),
+    "delta_next_ret_corr": _days(-0.007, 0.0, 0.04),
     "session_range": _days(60.0, 0.20),
     "day_volume_ac_1": _days(0.65, 0.25),
     "day_volume_ac_5": _days(0.44, 0.40),
@@ -136,9 +152,7 @@ def calibrate(days: int, seed: int) -> figures.Figures:
     """
     steady = measure(SyntheticMarket(seed, FIRST_DAY, days, steady=True).blocks())
     varied = measure(SyntheticMarket(seed, FIRST_DAY, days).blocks())
-    return {
-        name: (steady if target.steady else varied)[name] for name, target in TARGETS.items()
-    }
+    return {name: (steady if target.steady else varied)[name] for name, target in TARGETS.items()}
 
 
 def report(measured: figures.Figures) -> str:

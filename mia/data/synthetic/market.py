@@ -21,13 +21,13 @@ from mia.errors import UsageError
 REFERENCE_TRADES = 325_000
 """Trades of the day that the variance per trade belongs to."""
 
-ZONE = 0.015
+ZONE = 0.005
 """Half width of the uncertainty zone, ticks."""
 
-STICKY = 0.95
+STICKY = 0.98
 """Share of quote moves that wait until the trade price must move too."""
 
-CONTRARY = 0.013
+CONTRARY = 0.012
 """Share of trades on the other side than the efficient price calls for."""
 
 WIDE = 0.5
@@ -77,7 +77,7 @@ class SyntheticMarket:
     faults : FaultPlan, optional
         What `raw` damages; `blocks` is always clean.
     planted : PatternPlan, optional
-        Patterns to plant; by default one of each kind in two days, at half strength.
+        Patterns to plant; by default about two a day, at half strength.
     first_price : int
         Price before the first trade, ticks. Volatility is in proportion to price.
     trades_per_day : int

@@ -96,7 +96,7 @@ class PatternPlan:
 
     strength: float = 0.5
     per_session: Mapping[PatternKind, float] = field(
-        default_factory=lambda: dict.fromkeys(PatternKind, 0.5)
+        default_factory=lambda: dict.fromkeys(PatternKind, 0.3)
     )
 
     def __post_init__(self) -> None:

@@ -111,9 +111,7 @@ def test_the_roll_changes_the_contract_and_lifts_the_price():
 
 def test_fewer_trades_a_day_leave_the_range_of_a_day_alone():
     def median_range(trades):
-        market = SyntheticMarket(
-            3, 20240506, 12, trades_per_day=trades, steady=True, null=True
-        )
+        market = SyntheticMarket(3, 20240506, 12, trades_per_day=trades, steady=True, null=True)
         return np.median([np.ptp(block.price) for block in market.blocks()])
 
     assert 0.6 < median_range(8_000) / median_range(80_000) < 1.7
@@ -165,9 +163,10 @@ def test_the_efficient_price_of_a_null_market_ignores_the_past():
         flow = np.cumsum(tape.block.size * tape.block.aggressor_side.astype(np.int64))[at]
         volume = np.cumsum(tape.block.size.astype(np.int64))[at]
         ret, delta, traded = np.diff(x), np.diff(flow), np.diff(volume)
-        above = x[20:-1] - np.lib.stride_tricks.sliding_window_view(x, 20).mean(axis=1)[:-1][:-1][
-            : len(x) - 21
-        ]
+        above = (
+            x[20:-1]
+            - np.lib.stride_tricks.sliding_window_view(x, 20).mean(axis=1)[:-1][:-1][: len(x) - 21]
+        )
         past = np.array(
             [
                 np.sign(ret[19:-1]),

@@ -31,9 +31,7 @@ def test_planting_leaves_the_market_before_the_first_pattern_alone():
     (a,), (b,) = with_patterns.blocks(), without.blocks()
     until = np.searchsorted(a.ts_event, with_patterns.truth["ts_event"][0])
     assert until > 1000
-    assert all(
-        (x[:until] == y[:until]).all() for x, y in zip(columns(a), columns(b), strict=True)
-    )
+    assert all((x[:until] == y[:until]).all() for x, y in zip(columns(a), columns(b), strict=True))
 
 
 @pytest.mark.parametrize("kind", PatternKind)
