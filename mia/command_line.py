@@ -32,6 +32,7 @@ EXIT_CODES = (
 USAGE = 2
 INTERRUPTED = 130
 TERMINATED = 143
+WIDTH = 140
 
 
 def run_app(app: typer.Typer) -> NoReturn:
@@ -68,8 +69,8 @@ def _run(app: typer.Typer) -> int:
             raise
         if type(error).__name__ == "NoArgsIsHelpError":
             return USAGE
-        path = error.ctx.command_path if getattr(error, "ctx", None) else "mia"
-        return _complain(f"{error.format_message()} See `{path} --help`.", USAGE)
+        path = getattr(getattr(error, "ctx", None), "command_path", "mia")
+        return _complain(f"{error.format_message().rstrip('.')}; see `{path} --help`", USAGE)
     if code == INTERRUPTED:
         raise KeyboardInterrupt
     return code if isinstance(code, int) else 0
@@ -97,6 +98,12 @@ def _discard_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError:
         return
+
+
+def output_console() -> Console:
+    """Return a console for stdout, wide enough for tables where it is no terminal."""
+    console = Console()
+    return console if console.is_terminal else Console(width=WIDTH)
 
 
 @contextmanager

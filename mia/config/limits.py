@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from mia.errors import ConfigError
 
+
 @dataclass(frozen=True, slots=True)
 class EffectiveLimits:
     """Limits that gates, sizing and the kill switch obey.

@@ -336,8 +336,8 @@ def _unusable(report: ImportReport) -> str:
     reason = max(report.reasons, key=lambda name: report.reasons[name])
     bad = report.rejected + report.dropped
     return (
-        f"{report.source}: {bad:,} of {report.read:,} rows are unusable, most for {reason}; is "
-        "it another instrument, or are its prices in another unit?"
+        f"{report.source}: {bad:,} of {report.read:,} rows are unusable, most for {reason} "
+        "(another instrument, or prices in another unit?)"
     )
 
 

@@ -217,7 +217,8 @@ def _tape_of(store: Store, name: str, selection: Selection, notes: tuple[str, ..
     if selection.days is not None:
         wanted = wanted[-selection.days :]
     for contract, day, origin in store.lost(table):
-        if _stands_for(selection.symbol, contract) and wanted[0] <= day <= wanted[-1]:
+        asked = _stands_for(selection.symbol, contract) and _within(selection, day)
+        if asked and (selection.days is None or day >= wanted[0]):
             raise DataError(
                 f"{name} has lost {contract} on {day}, once imported from {origin}: import it again"
             )
