@@ -53,8 +53,8 @@ def run_app(app: typer.Typer) -> NoReturn:
         code = 1
     except OSError as error:
         _discard_output()
-        place = f"{error.filename}: " if error.filename else ""
-        code = _complain(f"{place}{error.strerror or error}", 1)
+        place = error.filename or "the output"
+        code = _complain(f"cannot read or write {place}: {error.strerror or error}", 1)
     raise SystemExit(code)
 
 

@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mia.core.base_types import FEATURE_NAMES, ClosedTrade, Decision
+from mia.data.files import reason
 from mia.errors import DataError
 from mia.performance.recorder import RunRecord
 
@@ -46,8 +47,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _unwritable(path: Path, error: OSError) -> DataError:
-    reason = error.strerror or str(error)
-    return DataError(f"cannot write {path}: {reason}; choose another --out or make room")
+    return DataError(f"cannot write {path}: {reason(error)}; choose another --out or make room")
 
 
 @contextmanager
@@ -106,6 +106,9 @@ def staged(folder: Path) -> Iterator[Path]:
             yield Path(name)
             for path in sorted(Path(name).iterdir()):
                 os.replace(path, folder / path.name)
+    except DataError as error:
+        # What the user asked for is the file in its place.
+        raise DataError(str(error).replace(f"{name}{os.sep}", f"{folder}{os.sep}")) from error
     except OSError as error:
         raise _unwritable(folder, error) from error
 
