@@ -9,13 +9,14 @@ from typing import Any
 
 import pytest
 from adapters import Adapter, BarRow
+from compiled_adapter import CompiledAdapter
 from reference_adapter import ReferenceAdapter
 
 from mia.core.base_types import BarPattern, BattleStatus, GoldenState, Regime
 
 HERE = Path(__file__).parent / "vectors"
 DIRECTION = {BarPattern.LDU: 1, BarPattern.LUD: -1, BarPattern.CDS: -1, BarPattern.CUS: 1}
-IMPLEMENTATIONS = {"reference": ReferenceAdapter}
+IMPLEMENTATIONS = {"reference": ReferenceAdapter, "compiled": CompiledAdapter}
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
@@ -127,27 +128,6 @@ def test_patterns_are_known_at_the_close_after_their_pivot(
     assert_same(case["expected"], {"hits_at_close": hits})
 
 
-def as_recorded(expected: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turn the vectors' launches and violations into those of the kernels' record.
-
-    The vectors list every launch and the colour of a violated base; the record holds accepted
-    launches, which are those that the active base dates from, and the direction of a violation.
-    """
-    active = expected[f"{prefix}active"]
-    index = expected.get("i", range(len(active)))
-    accepted = [
-        base[3] if base and base[4] == i else 0 for i, base in zip(index, active, strict=True)
-    ]
-    assert all(
-        kept in {0, told}
-        for kept, told in zip(accepted, expected[f"{prefix}launched"], strict=True)
-    )
-    return dict(expected) | {
-        f"{prefix}launched": accepted,
-        f"{prefix}violated": [-colour for colour in expected[f"{prefix}violated"]],
-    }
-
-
 @cases("05_battle_navale.json", "bars")
 def test_battle_navale(impl: Adapter, case: dict[str, Any]) -> None:
     given = case["inputs"]
@@ -157,7 +137,7 @@ def test_battle_navale(impl: Adapter, case: dict[str, Any]) -> None:
     }
     bars = bar_rows(given)
     out = impl.battle_navale(case["params"], bars, given["atr"], given["vol_ref"], hits)
-    assert_same(as_recorded(case["expected"]), out)
+    assert_same(case["expected"], out)
 
 
 def engine_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -221,7 +201,7 @@ def without_sources(expected: Mapping[str, Any], columns: dict[str, Any]) -> dic
 @cases("06_features.json", "bars")
 def test_engine_on_synthetic_bars(impl: Adapter, case: dict[str, Any]) -> None:
     rows = impl.engine_on_bars(case["params"], bar_rows(case["inputs"]))
-    expected = as_recorded(case["expected"], "bn_")
+    expected = case["expected"]
     assert_same(expected, without_sources(expected, engine_columns(rows)))
 
 
@@ -287,7 +267,7 @@ def test_engine_on_a_real_session(impl: Adapter) -> None:
     case = real_case("20_real_session_5m.json")
     params = {"stream.primary": "time:300"}
     rows = impl.engine_on_bars(params, bar_rows(case["inputs"]))
-    expected = as_recorded(case["expected"], "bn_")
+    expected = case["expected"]
     columns = engine_columns(rows)
     chosen = {name: [values[i] for i in expected["i"]] for name, values in columns.items()}
     assert_same(expected, without_sources(expected, chosen))
