@@ -3,12 +3,13 @@
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from adapters import Adapter, BarRow
+from comparison import assert_same
 from compiled_adapter import CompiledAdapter
 from reference_adapter import ReferenceAdapter
 
@@ -41,29 +42,6 @@ def real_case(file: str, name: str | None = None) -> dict[str, Any]:
         pytest.skip("MIA_VECTORS names no folder with vectors of real data")
     found = read(Path(folder) / file)
     return found[0] if name is None else next(case for case in found if case["name"] == name)
-
-
-def differences(expected: Any, actual: Any, where: str = "") -> Iterator[str]:
-    """Yield every difference beyond the tolerance; integers and names must be equal."""
-    if isinstance(expected, Mapping):
-        for key, value in expected.items():
-            yield from differences(value, actual[key], f"{where}.{key}")
-    elif isinstance(expected, list):
-        if len(expected) != len(actual):
-            yield f"{where}: {len(expected)} values expected, got {len(actual)}"
-            return
-        for k, value in enumerate(expected):
-            yield from differences(value, actual[k], f"{where}[{k}]")
-    elif isinstance(expected, float) and isinstance(actual, int | float):
-        if not abs(expected - actual) <= 1e-9 * max(1.0, abs(expected)):
-            yield f"{where}: expected {expected!r}, got {actual!r}"
-    elif expected != actual:
-        yield f"{where}: expected {expected!r}, got {actual!r}"
-
-
-def assert_same(expected: Any, actual: Any) -> None:
-    found = list(differences(expected, actual))
-    assert not found, "\n".join(found[:20])
 
 
 def bar_rows(inputs: Mapping[str, Any]) -> list[BarRow]:

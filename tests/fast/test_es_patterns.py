@@ -228,9 +228,9 @@ def test_p4_a_launch_that_the_battle_confirms_is_a_hit_at_the_edge_it_left() -> 
 def test_p4_the_stop_leaves_room_for_the_base() -> None:
     # A buy stop at 15993 inside the base: low - 4 is only 7 away, the rule asks max(6, 8 + 2) = 10.
     assert PULLED_BACK.hits() == hit(P4, 0.8, 15998, 15983, NAN, 1)
-    # A base of 3 ticks is exempt: 15988 - 4 is 7 below 15991 and stays.
+    # A base of 3 ticks is exempt: 6 below 15989 would be 15983, but 15988 - 4 stays.
     small = PULLED_BACK.but(
-        ohlc=[(15988, 15990, 15987, 15989)], battle__active_low=15988, battle__active_high=15991
+        ohlc=[(15986, 15988, 15985, 15987)], battle__active_low=15988, battle__active_high=15991
     )
     assert small.hits() == hit(P4, 0.8, 15991, 15984, NAN, 1)
 

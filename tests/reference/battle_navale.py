@@ -128,6 +128,8 @@ class BattleNavale:
         if len(self._bars) < p.bn_window:
             return 0.5, 0.5
         window = self._bars[-p.bn_window :]
+        if p.bn_absolute_refs:
+            vol_ref = p.stats_vol_ref_cold
         raw = {1: 0.0, -1: 0.0}
         for bar in window:
             if bar.colour == 0:
