@@ -112,7 +112,8 @@ class Builder:
         self._large_lots = large_lots
         self.open_bar: Bar | None = None
         self._last_ts = 0
-        self._closed = 0
+        self._session_id = 0
+        self._closed = 0  # t_close of the bar before in the session
 
     def before(self, trade: Trade) -> list[Bar]:
         bar = self.open_bar
@@ -151,6 +152,8 @@ class Builder:
 
     def _start(self, trade: Trade) -> Bar:
         p = trade.price
+        if trade.session.session_id != self._session_id:
+            self._session_id, self._closed = trade.session.session_id, 0
         return Bar(trade.session.session_id, trade.ts, 0, p, p, p, p, footprint={})
 
     def _close(self, t_close: int, flags: int = 0) -> list[Bar]:
