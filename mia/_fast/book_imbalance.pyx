@@ -72,6 +72,7 @@ cdef class BookImbalance:
             self._size -= 1
         if self._second * SECOND < t_open:
             self._second = -1
+        self._sampled = max(self._sampled, t_open // SECOND - 1)
         self._ema = self._weight = 0.0
         self.good = self.early = 0
         self.raw = 0.0

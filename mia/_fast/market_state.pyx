@@ -275,10 +275,11 @@ cdef class MarketState:
                 self.footprint.reset()
             reach = min(stop, i + self.ticks.capacity)
             if self._builder.kind != KIND_TIME:
-                if session_stop < 0:
-                    session_stop = i
+                if session_stop <= i:
+                    session_stop = i + 1
                     while session_stop < stop and (
-                        ts[session_stop] < session.t_end or size[session_stop] <= 0
+                        session.t_open <= ts[session_stop] < session.t_end
+                        or size[session_stop] <= 0
                     ):
                         session_stop += 1
                 reach = min(reach, session_stop)
