@@ -87,6 +87,10 @@ cdef class MarketState:
         cdef int64_t timeout
         if rows < 1:
             raise ValueError(f"rows must be at least 1, was {rows}")
+        if ring <= params[0].feat_f7_trades:
+            raise ValueError(
+                f"ring must exceed feat.f7_trades, {params[0].feat_f7_trades}, was {ring}"
+            )
         for k in range(1, sessions.shape[0]):
             if sessions[k].t_open != sessions[k - 1].t_end:
                 raise ValueError(f"session table has a hole before {sessions[k].session_id}")
@@ -270,10 +274,11 @@ cdef class MarketState:
                 self.footprint.reset()
             reach = min(stop, i + self.ticks.capacity)
             if self._builder.kind != KIND_TIME:
-                if session_stop < 0:
-                    session_stop = i
+                if session_stop <= i:
+                    session_stop = i + 1
                     while session_stop < stop and (
-                        ts[session_stop] < session.t_end or size[session_stop] <= 0
+                        session.t_open <= ts[session_stop] < session.t_end
+                        or size[session_stop] <= 0
                     ):
                         session_stop += 1
                 reach = min(reach, session_stop)
@@ -523,6 +528,7 @@ cdef class MarketState:
             self._previous_poc = self.rth_profile.poc
             self._previous_vah = self.rth_profile.vah
             self._previous_val = self.rth_profile.val
+        self.timeframes.flush(session)
         self._tiers.end_session()
         return 0
 
@@ -556,7 +562,7 @@ cdef class MarketState:
         self._patterns.reset()
         self._navale.reset()
         self._regime.reset()
-        self.order_flow.reset()
+        self.order_flow.start(self._sessions[k].t_open)
         self.confluence.clear()
         self._evidence.clear()
         for kind in range(4):
@@ -793,15 +799,17 @@ cdef class MarketState:
             row.developing_poc = row.poc
             row.developing_vah = row.vah
             row.developing_val = row.val
-        row.previous_valid = self._has_previous
-        row.previous_poc = self._previous_poc
-        row.previous_vah = self._previous_vah
-        row.previous_val = self._previous_val
+        if self._has_previous:
+            row.previous_valid = 1
+            row.previous_poc = self._previous_poc
+            row.previous_vah = self._previous_vah
+            row.previous_val = self._previous_val
         row.session_high = self._session_high
         row.session_low = self._session_low
-        row.overnight_valid = self._has_overnight and bar.t_close >= session.t_rth_open
-        row.overnight_high = self._overnight_high
-        row.overnight_low = self._overnight_low
+        if self._has_overnight and bar.t_close >= session.t_rth_open:
+            row.overnight_valid = 1
+            row.overnight_high = self._overnight_high
+            row.overnight_low = self._overnight_low
         return 0
 
     cdef void _forget_options(self) noexcept nogil:
