@@ -72,7 +72,7 @@ def parse(payload: Payload) -> Chain:
         SOURCE,
         parse_download_date(shown) if date is not None else None,
         _level(last.group(1)) if last is not None else float("nan"),
-        f"the date of the download cannot be read ({shown!r:.60})",
+        f"the date of the download cannot be read ({shown!r:.60}): give quotes_asof",
     )
     return normalise(_columns(payload.name, lines, start + 1), meta)
 
@@ -149,7 +149,7 @@ def _numbers(
 ) -> NDArray[np.float64]:
     """Return the values of the good rows; what is no number is unknown and noted."""
     try:
-        return np.array(texts, np.str_).astype(np.float64)[good]
+        return np.fromiter(map(float, texts), np.float64, len(texts))[good]
     except ValueError:
         pass
     values = np.full(len(texts), np.nan)

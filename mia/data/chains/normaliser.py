@@ -18,6 +18,9 @@ ROOTS = {b"SPX": Root.SPX, b"SPXW": Root.SPXW}
 TAIL = 15
 """Characters of an option symbol after its root: yymmdd, C or P, strike in thousandths."""
 
+LONGEST = TAIL + 7
+"""Characters from which on no root is that long."""
+
 Floats = NDArray[np.float64]
 COLUMNS = (
     "bid",
@@ -134,7 +137,7 @@ def normalise(raw: RawColumns, meta: ChainMeta) -> Chain:
 
 
 def _parse_symbols(symbols: Sequence[str]) -> _Symbols:
-    text = np.array([symbol.replace(" ", "") for symbol in symbols], "U")
+    text = np.array([symbol.replace(" ", "")[:LONGEST] for symbol in symbols], "U")
     if (text.view(np.uint32) > 127).any():
         text = np.where([word.isascii() for word in text.tolist()], text, "")
     text = text.astype("S")
@@ -148,7 +151,7 @@ def _parse_symbols(symbols: Sequence[str]) -> _Symbols:
     letters = text.view(np.uint8).reshape(count, -1)
     lengths = np.char.str_len(text)
     for length in np.unique(lengths).tolist():
-        if length <= TAIL:
+        if not TAIL < length < LONGEST:
             continue
         rows = np.flatnonzero(lengths == length)
         block = letters[rows, :length]

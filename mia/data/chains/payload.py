@@ -49,7 +49,7 @@ class Payload:
             When the payload says that it was made, ns UTC.
         index_print : float
         unreadable : str
-            What to say if it does not tell.
+            What to say if it does not tell, with the cure.
         newest : int or None
             Upper bound of the time of the quotes, ns UTC, if the payload has one.
 
@@ -62,7 +62,7 @@ class Payload:
         asof = self.quotes_asof
         if asof is None:
             if written_at is None:
-                raise FormatError(f"{self.name}: {unreadable}: give quotes_asof")
+                raise FormatError(f"{self.name}: {unreadable}")
             asof = option_clock.delayed_quotes_time(written_at)
             asof = asof if newest is None else min(asof, newest)
         delay = option_clock.DELAY_S

@@ -1,16 +1,25 @@
 """Read an option chain from a file or payload of any known format."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
 
 from mia.core.chain import Chain
-from mia.data.chains import cboe_csv
+from mia.data.chains import cboe_csv, cboe_json, chain_file, occ_text
 from mia.data.chains.payload import Payload
 from mia.data.files import reading
 from mia.errors import FormatError
 
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
+MAX_BYTES = 256 << 20
+
+ADAPTERS: tuple[tuple[Callable[[bytes], bool], Callable[[Payload], Chain]], ...] = (
+    (chain_file.recognises, chain_file.parse),
+    (cboe_json.recognises, cboe_json.parse),
+    (cboe_csv.recognises, cboe_csv.parse),
+    (occ_text.recognises, occ_text.parse),
+)
 
 
 def parse_chain(
@@ -21,11 +30,15 @@ def parse_chain(
     source: str | None = None,
     quotes_asof: int | None = None,
 ) -> Chain:
-    """Read a payload; see `read_chain`."""
+    """Read a payload; `name` is for messages, for the rest see `read_chain`."""
     payload = Payload(name, content, received_at, quotes_asof, source)
-    if cboe_csv.recognises(content):
-        return cboe_csv.parse(payload)
-    raise FormatError(f"{name} is no option chain")
+    for recognises, parse in ADAPTERS:
+        if recognises(content):
+            return parse(payload)
+    raise FormatError(
+        f"{name} is no option chain: known are quotes of Cboe (CSV, JSON, page), "
+        "open interest of OCC, and our Parquet"
+    )
 
 
 def read_chain(
@@ -46,7 +59,8 @@ def read_chain(
     source : str, optional
         Name for the source, by default the adapter's.
     quotes_asof : int, optional
-        Exchange time of the quotes, ns UTC, for a file whose date cannot be read.
+        Exchange time of the quotes, ns UTC, for a file whose date cannot be read. Without
+        `received_at` it is taken to have arrived as soon as the delay of its source allows.
 
     Raises
     ------
@@ -58,9 +72,24 @@ def read_chain(
     """
     path = Path(path)
     with reading(path):
-        content = path.read_bytes()
-        if content.startswith(ZSTD_MAGIC):
-            content = pa.input_stream(pa.py_buffer(content), compression="zstd").read()
+        content = unpack(path.read_bytes())
     return parse_chain(
         content, path.name, received_at=received_at, source=source, quotes_asof=quotes_asof
     )
+
+
+def unpack(content: bytes) -> bytes:
+    """Return content, decompressed if it is a zstd frame.
+
+    Raises
+    ------
+    OSError
+        If the frame is damaged or would be larger than any chain.
+    """
+    if not content.startswith(ZSTD_MAGIC):
+        return content
+    with pa.input_stream(pa.py_buffer(content), compression="zstd") as stream:
+        unpacked: bytes = stream.read(MAX_BYTES + 1)
+    if len(unpacked) > MAX_BYTES:
+        raise OSError(f"unpacks to more than {MAX_BYTES >> 20} MiB")
+    return unpacked
