@@ -4,9 +4,11 @@
 exchange, accelerated, with the limits of paper trading, and leaves a report.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
@@ -16,17 +18,24 @@ from rich.live import Live
 from rich.table import Table
 
 import mia
-from mia.command_line import EXIT_CODES, ConfigOption, QuietOption, SetOption, run_app
+from mia.command_line import (
+    EXIT_CODES,
+    ConfigOption,
+    JsonOption,
+    QuietOption,
+    SetOption,
+    run_app,
+)
 from mia.config.settings import LoadedSettings, load_settings
 from mia.core.base_types import TradeBlock, TradingMode
 from mia.data.tape import Tape, synthetic_tape
-from mia.errors import ConfigError, DataError
+from mia.errors import ConfigError, DataError, UsageError
 from mia.execution.assembly import fit_settings, market_state, simulated_trader
 from mia.execution.simple_trader import SimpleTrader
 from mia.performance.identity import identity
 from mia.performance.output import write_all
 from mia.performance.recorder import RunRecord
-from mia.performance.results import prepare_folder
+from mia.performance.results import results_folder
 from mia.performance.summary import RunFacts, summarise
 
 SLICE_NS = 60 * 1_000_000_000
@@ -164,6 +173,7 @@ def trade(
     speed: Annotated[
         float, typer.Option(min=0, help="Market seconds per second; 0: as fast as it goes.")
     ] = 7200.0,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
@@ -183,13 +193,18 @@ def trade(
             f"profile {config} names no market feed, and this version has only the synthetic "
             "market: use --config demo, or `mia backtest` for recorded data"
         )
-    prepare_folder(out)
+    if not isfinite(speed):
+        raise UsageError(f"--speed must be a number, was {speed}")
     console = Console(stderr=True, quiet=quiet)
     demo = settings.demo
     start = int(demo.start.replace("-", ""))
-    tape = synthetic_tape(demo.seed, start, demo.sessions, demo.trades_per_day)
-    console.print(f"{tape.name}, session {tape.first_session}, {settings.trading_mode} mode")
-    summary = run_demo(loaded, tape, out, speed, console)
+    with results_folder(out):
+        tape = synthetic_tape(demo.seed, start, demo.sessions, demo.trades_per_day)
+        console.print(f"{tape.name}, session {tape.first_session}, {settings.trading_mode} mode")
+        summary = run_demo(loaded, tape, out, speed, console)
+    if as_json:
+        print(json.dumps(summary, indent=2, allow_nan=False))
+        return
     for line in report_lines(summary, out):
         print(line)
 
