@@ -122,9 +122,7 @@ def minute_bars(block: TradeBlock) -> BarBlock:
     columns = (block.ts_event, block.price, block.size, block.aggressor_side)
     bars, _ = builders.build(f"time:{MINUTE_S}", table, *columns)
     prices = {name: bars[name].astype(np.int32) for name in ("open", "high", "low", "close")}
-    volumes = {
-        name: bars[name].copy() for name in ("volume", "bid_volume", "ask_volume", "trades")
-    }
+    volumes = {name: bars[name].copy() for name in ("volume", "bid_volume", "ask_volume", "trades")}
     return BarBlock(block.contract, MINUTE_S, bars["t_open"].copy(), **prices, **volumes)
 
 
