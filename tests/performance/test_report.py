@@ -116,7 +116,8 @@ def unpacked(pack):
         at += gap
         t += [at + k * pack["width"] for k in range(count)]
         at += count * pack["width"]
-    for o, h, low, c in zip(*(pack[name] for name in ("opens", "highs", "lows", "closes"))):
+    names = ("opens", "highs", "lows", "closes")
+    for o, h, low, c in zip(*(pack[name] for name in names), strict=True):
         opened = before + o
         before = opened + c
         columns.append((opened, max(opened, before) + h, min(opened, before) - low, before))
