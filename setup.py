@@ -32,6 +32,7 @@ MODULES = (
     "references",
     "regime",
     "scid",
+    "session_levels",
     "setups",
     "statistics",
     "synth",

@@ -1,5 +1,6 @@
 """Backtest and replay: one pass of the trading cycle over recorded or synthetic data."""
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -11,21 +12,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-import mia
 from mia._fast import market_state as kernel
-from mia.config.settings import LoadedSettings, flatten
+from mia.config.settings import LoadedSettings
+from mia.core import sessions
+from mia.core.bar_records import bars_of
 from mia.core.base_types import BarBlock, Block
 from mia.data.calendar import NewsCalendar
-from mia.data.tape import Tape, count_rows, digest
+from mia.data.tape import Tape, count_rows
 from mia.errors import DataError
 from mia.execution.assembly import fit_settings, market_state, simulated_trader
-from mia.execution.simple_trader import SimpleTrader, VixSource, bars_of
+from mia.execution.simple_trader import SimpleTrader, VixSource
 from mia.features.feature_calculator import feature_columns
+from mia.performance.identity import identity
 from mia.performance.lookahead import Observation, Violation, check_lookahead, sample_cuts
 from mia.performance.recorder import RunRecord
-from mia.performance.report import write_report
-from mia.performance.results import prepare_folder, replacing, write_results
+from mia.performance.results import replacing, result_file
 from mia.performance.summary import RunFacts, summarise
+from mia.strategies.session_facts import NewsWindow, no_news_calendar
 
 Progress = Callable[[int, int], None]
 """Called with (sessions done, sessions in all)."""
@@ -63,23 +66,22 @@ def _no_progress(done: int, total: int) -> None:
     """Show nothing."""
 
 
-def configuration_hash(loaded: LoadedSettings) -> str:
-    """Hash every effective setting and limit."""
-    limits = {key: value for key, value in asdict_limits(loaded).items() if key != "sources"}
-    return digest(flatten(loaded.settings.model_dump()), limits)
-
-
-def asdict_limits(loaded: LoadedSettings) -> dict[str, Any]:
-    """Return the effective limits as plain values."""
-    names = type(loaded.limits).__dataclass_fields__
-    return {name: getattr(loaded.limits, name) for name in names if name != "sources"}
-
-
-def _news(inputs: Inputs) -> Callable[[int], bool | None]:
+def _news(inputs: Inputs) -> NewsWindow:
     calendar = inputs.news
     if calendar is None:
-        return lambda ts: None
-    return calendar.blocks
+        return no_news_calendar
+
+    def window(ts: int) -> bool | None:
+        if not calendar.covers(sessions.session_id(ts)):
+            return None
+        return calendar.window(ts) is not None
+
+    return window
+
+
+def _fingerprint(ts: int, row: np.void) -> str:
+    # A hash instead of two kilobytes: years of rows must fit into memory.
+    return f"row of the bar closed at {ts}: {hashlib.blake2b(row.tobytes()).hexdigest()[:32]}"
 
 
 class Backtest:
@@ -159,20 +161,15 @@ class Backtest:
             start_equity=equity,
             waits=waits,
             no_setups=no_setups,
-            identity={
-                "source": Path(self._tape.name).name,
-                "source_kind": self._tape.kind,
-                "primary_stream": self._plan.primary,
-                "trading_mode": self._loaded.settings.trading_mode,
-                "risk_level": self._loaded.settings.risk_level,
-                "vix_known": self._inputs.vix is not None,
-                "calendar_known": self._inputs.news is not None,
-                "rejected_rows": trader.state.rejected,
-                "open_at_end": trader.position is not None,
-                "configuration_sha256": configuration_hash(self._loaded),
-                "data_sha256": self._tape.sha256,
-                "code_version": mia.__version__,
-            },
+            identity=identity(
+                self._loaded,
+                self._tape,
+                primary_stream=self._plan.primary,
+                vix_known=self._inputs.vix is not None,
+                calendar_known=self._inputs.news is not None,
+                rejected_rows=trader.state.rejected,
+                open_at_end=trader.position is not None,
+            ),
         )
         return Run(record, summarise(record, facts), trader.position is not None)
 
@@ -209,54 +206,15 @@ class Backtest:
             seen += [(f.ts, repr(f)) for f in record.fills]
             for rows in record.rows:
                 times = rows["bar"]["t_close"].tolist()
-                seen += [(ts, rows[k].tobytes().hex()) for k, ts in enumerate(times)]
+                seen += [(ts, _fingerprint(ts, rows[k])) for k, ts in enumerate(times)]
             if not closes:
-                closes.extend(
-                    ts for rows in record.rows for ts in rows["bar"]["t_close"].tolist()
-                )
+                closes.extend(ts for rows in record.rows for ts in rows["bar"]["t_close"].tolist())
                 decided.extend(d.ts for d in record.decisions)
             return seen
 
         observe(self._tape.blocks())
         cuts = sample_cuts(closes, decided, samples, seed)
         return check_lookahead(self._tape.blocks, observe, cuts, seed=seed), len(cuts)
-
-
-def primary_bars(tape: Tape, width_s: int = 300) -> dict[str, Any]:
-    """Return bars of the whole tape for a chart: lists of t_open (s), open, high, low, close."""
-    from mia._fast import bars as builders
-    from mia.core import sessions
-
-    parts = []
-    table = sessions.session_table(
-        tape.first_session, sessions.next_trading_day(tape.last_session)
-    )
-    for block in tape.blocks():
-        if isinstance(block, BarBlock):
-            parts.append(bars_of(block))
-        else:
-            built, _ = builders.build(
-                f"time:{width_s}",
-                table,
-                block.ts_event,
-                block.price,
-                block.size,
-                block.aggressor_side,
-            )
-            parts.append(built)
-    bars = np.concatenate(parts)
-    return {
-        "t_open": (bars["t_open"] // 1_000_000_000).tolist(),
-        **{name: bars[name].tolist() for name in ("open", "high", "low", "close")},
-    }
-
-
-def write_all(folder: Path, run: Run, loaded: LoadedSettings, tape: Tape) -> None:
-    """Write the files of a run: Parquet tables, ``summary.json`` and ``report.html``."""
-    prepare_folder(folder)
-    start = loaded.settings.account.start_equity
-    write_results(folder, run.record, run.summary, start)
-    write_report(folder / "report.html", run.record, run.summary, primary_bars(tape), start)
 
 
 @contextmanager
@@ -281,9 +239,22 @@ def _feature_writer(path: Path) -> Iterator[Callable[[Any], None]]:
             raise DataError(f"no bar closed: {path} was not written")
 
 
-def replay(
-    loaded: LoadedSettings, tape: Tape, out: Path, progress: Progress = _no_progress
-) -> int:
+def _stops(state: kernel.MarketState, block: Block) -> Iterator[int]:
+    """Advance over a block, and tell at each stop what happened there."""
+    start, n = 0, len(block)
+    if isinstance(block, BarBlock):
+        bars = bars_of(block)
+        while start < n:
+            start = state.advance_bars(bars, start)
+            yield state.events
+    else:
+        columns = (block.ts_event, block.price, block.size, block.aggressor_side)
+        while start < n:
+            start = state.advance(*columns, start)
+            yield state.events
+
+
+def replay(loaded: LoadedSettings, tape: Tape, out: Path, progress: Progress = _no_progress) -> int:
     """Write one row per closed primary bar with everything that the method computed.
 
     Parameters
@@ -302,14 +273,11 @@ def replay(
         If nothing closed or the file cannot be written.
     """
     plan = fit_settings(loaded, tape.width_s)
-    state = market_state(
-        plan, tape.first_session, tape.last_session, tape.width_s, record=True
-    )
+    state = market_state(plan, tape.first_session, tape.last_session, tape.width_s, record=True)
     state.wake = kernel.SESSION
     written = done = 0
     contracts: dict[str, int] = {}
-    prepare_folder(out.parent)
-    with _feature_writer(out) as write:
+    with result_file(out), _feature_writer(out) as write:
 
         def take() -> None:
             nonlocal written
@@ -319,22 +287,15 @@ def replay(
                 written += len(rows)
 
         for block in tape.blocks():
-            state.set_contract(contracts.setdefault(block.contract, len(contracts)))
-            bars = bars_of(block) if isinstance(block, BarBlock) else None
-            start, n = 0, len(block)
-            while start < n:
-                if isinstance(block, BarBlock):
-                    start = state.advance_bars(bars, start)
-                else:
-                    start = state.advance(
-                        block.ts_event, block.price, block.size, block.aggressor_side, start
-                    )
-                if state.events & kernel.SESSION:
-                    done += 1
-                    progress(done, tape.sessions)
-                if state.events & kernel.ROWS:
-                    take()
+            try:
+                state.set_contract(contracts.setdefault(block.contract, len(contracts)))
+                for events in _stops(state, block):
+                    if events & kernel.SESSION:
+                        done += 1
+                        progress(done, tape.sessions)
+                    if events & kernel.ROWS:
+                        take()
+            except ValueError as error:
+                raise DataError(f"{block.contract}: {error}") from error
         take()
     return written
-
-

@@ -183,8 +183,8 @@ class _Chart:
 def bars(
     draw: Callable[..., object],
     kinds: Sequence[str] = BAR_KINDS,
-    max_segments: int = 5,
-    max_length: int = 40,
+    max_segments: int = 4,
+    max_length: int = 25,
     price: int = 16000,
     width_s: int = 60,
 ) -> list[Bar]:

@@ -42,9 +42,9 @@ cdef class Confluence:
 
     Notes
     -----
-    Nodes of the profile farther from the close than any rule looks are left out. A level whose
-    options have quality 0 does not exist. Where two levels of a family weigh the same and the cap
-    leaves room for one, a zone counts the lower.
+    Nodes of the profile farther from the close than any rule looks are left out. Where two levels
+    of a family weigh the same and the cap leaves room for one, a zone counts the lower. Options of
+    quality 0 still give levels, of weight 0: what quality forbids is for the gates to say.
     """
 
     def __cinit__(self, params):
@@ -239,8 +239,6 @@ cdef class Confluence:
         cdef double age = <double> (last.t_close - options.ts_quotes) / NS_PER_MINUTE
         cdef double[3] prices = [options.call_wall, options.put_wall, options.gamma_flip]
         cdef int kind
-        if not options.quality > 0.0:
-            return
         for kind in range(3):
             if not isnan(prices[kind]):
                 self._add(

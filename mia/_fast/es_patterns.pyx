@@ -29,9 +29,9 @@ cdef class EsPatterns:
 
     Notes
     -----
-    Reward to risk and the wide stop of P4 are taken from the close of the hit, the best entry that
-    is known then. P4 needs an active base of its direction: its level and its stop are edges of
-    that base. The target zone of P5 counts where price meets it first, at its near edge. Of zones
+    Reward to risk is taken from the close of the hit, the best entry that is known then; the wide
+    stop of P4 from a tick beyond the bar, where the trend strategy enters. P4 needs an active base
+    of its direction: its level and its stop are edges of that base. The target zone of P5 counts where price meets it first, at its near edge. Of zones
     that serve P5 equally well, the nearest to the close is reported. A hit with target nan aims at
     a multiple of the entry distance.
     """
@@ -59,6 +59,7 @@ cdef class EsPatterns:
         """Add the hits of this close to the row's setups; called at every close, RTH or not."""
         cdef double vwap = selected_vwap(row, &self._p)
         cdef int side
+        cdef bint coloured
         self._z[0] = self._z[1]
         self._z[1] = self._z[2]
         self._z[2] = (last.close - vwap) / dmax(selected_vwap_sd(row, &self._p), 1.0)
@@ -66,14 +67,16 @@ cdef class EsPatterns:
         if row.rth == 0:
             return
         for side in range(1, -2, -2):
-            if with_side(last, side):
+            coloured = with_side(last, side)
+            if coloured:
                 self._rejection(last, row, side)
-                if self._n_z >= 3:
-                    self._deviation(last, row, side)
-                self._confluence(last, row, zones, n_zones, side)
+            if coloured and self._n_z >= 3:
+                self._deviation(last, row, side)
             if count >= 3:
                 self._flip(last, row, options, side)
             self._battle(last, row, side)
+            if coloured:
+                self._confluence(last, row, zones, n_zones, side)
 
     cdef void _rejection(self, const Bar* last, Row* row, int side) noexcept nogil:
         """P1: the bar dipped below the value area and closed back above its edge."""
@@ -160,8 +163,7 @@ cdef class EsPatterns:
         cdef double beyond = settle(last, side) - flip
         cdef double strength
         if not (
-            options.quality > 0.0
-            and le(settle(last - 2, side), flip)
+            le(settle(last - 2, side), flip)
             and gt(settle(last - 1, side), flip)
             and ge(beyond, _back(&self._p, row.atr))
             and gt(row.vr, 1.2)
@@ -184,7 +186,7 @@ cdef class EsPatterns:
             and gt(side * row.battle.golden, 0.0)
             and ge(row.battle.confidence, self._p.es_pattern_p4_conf)
             and row.battle.active_dir == side
-            and (row.battle.launched == side or gt(pattern_strength(row, side), 0.6))
+            and (_accepted(row, side) or gt(pattern_strength(row, side), 0.6))
         ):
             return
         strength = 0.6 * dmin(fabs(row.battle.score) / 0.5, 1.0) + 0.4 * row.battle.base_quality
@@ -192,7 +194,7 @@ cdef class EsPatterns:
         size = <double> (row.battle.active_high - row.battle.active_low)
         stop = low - 4.0
         if size >= 4.0:
-            stop = dmin(stop, settle(last, side) - dmax(6.0, size + 2.0))
+            stop = dmin(stop, top(last, side) + 1.0 - dmax(6.0, size + 2.0))
         self._report(last, row, P4, side, strength, low + size, stop, NAN)
 
     cdef void _confluence(
@@ -274,6 +276,11 @@ cdef class EsPatterns:
         else:
             minimum = self._p.es_pattern_min_strength_P5
         append_setup(row, kind, side, strength, level, stop, target, ge(strength, minimum))
+
+
+cdef inline bint _accepted(const Row* row, int side) noexcept nogil:
+    """Whether a base launched at this bar and became the active one."""
+    return row.battle.launched == side and row.battle.active_launch == row.index
 
 
 cdef inline double _clv(const Bar* bar, int side) noexcept nogil:

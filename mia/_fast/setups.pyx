@@ -17,7 +17,6 @@ from mia._fast.records cimport (
 
 cdef enum:
     PULLBACK_BARS = 12          # most bars since the extreme of the leg
-    LEG_START_BARS = 20         # before the extreme of the leg, in which it started
     BREAKOUT_BARS = 20
 
 cdef enum ReasonCode:           # of Row.reason
@@ -42,8 +41,8 @@ cdef class Setups:
 
     Notes
     -----
-    The level of T1 is the extreme of the pullback, of T2 the extreme that broke, of R1 the edge of
-    the range. Targets of T1 and T2 are nan: a multiple of the entry distance.
+    T1 and T2 have no level, and their target is a multiple of the entry distance; both are nan.
+    The level of R1 is the edge of the range.
     """
 
     def __cinit__(self, params):
@@ -134,7 +133,7 @@ cdef class Setups:
                 peak = k
         if peak < 1 or peak > PULLBACK_BARS:
             return
-        low = lowest(last - peak, min(LEG_START_BARS + 1, readable - peak), side)
+        low = lowest(last - peak, min(self._p.trend_leg_bars + 1, readable - peak), side)
         leg = high - low
         if not ge(leg, dmax(8.0, self._p.trend_leg_atr * row.atr)):
             return
@@ -148,7 +147,7 @@ cdef class Setups:
         if self._near_support(row, options, dip, side):
             quality += 0.2
         append_setup(
-            row, T1, side, quality / 0.9, dip,
+            row, T1, side, quality / 0.9, NAN,
             lowest(last, min(count, self._p.trend_stop_bars), side) - 2.0, NAN, True,
         )
 
@@ -167,7 +166,7 @@ cdef class Setups:
             append_setup(
                 row, T2, side,
                 0.5 * dmin(row.vr / 2.0, 1.0) + 0.5 * dmin(side * row.battle.score / 0.5, 1.0),
-                high, lowest(last, min(count, self._p.trend_stop_bars), side) - 2.0, NAN, True,
+                NAN, lowest(last, min(count, self._p.trend_stop_bars), side) - 2.0, NAN, True,
             )
 
     cdef void _edge(self, const Bar* last, Row* row, int side) noexcept nogil:
@@ -210,7 +209,7 @@ cdef class Setups:
         return (
             le(fabs(selected_vwap(row, &self._p) - at), width)
             or (row.developing_valid != 0 and le(fabs(row.developing_poc - at), width))
-            or (options.quality > 0.0 and le(fabs(wall - at), width))
+            or le(fabs(wall - at), width)
         )
 
 

@@ -56,8 +56,10 @@ def touch(
     double first,
     double zone,
     double sticky,
+    double contrary,
     double wide,
     double close_gap,
+    double thin,
     int64_t level_spacing,
     Directive[::1] directives,
     int8_t[::1] side not None,
@@ -84,12 +86,18 @@ def touch(
         Half width of the uncertainty zone, ticks.
     sticky : float
         Share of quote moves that wait until the trade price must move too.
+    contrary : float
+        Share of trades on the other side than X calls for.
     wide, close_gap : float
-        Chance that a quote move leaves the spread two ticks wide, and that a trade closes it.
+        Chance that a quote move leaves the spread two ticks wide, and that a trade closes it; a
+        trade on the missing side does so nine times in ten.
+    thin : float
+        Chance that a trade finds its side of the book empty and prints three ticks further.
     level_spacing : int
         Distance of round levels, ticks.
     directives : ndarray of DIRECTIVE_DTYPE, shape (m,)
-        Patterns by time; their last three fields are written.
+        Patterns by the time they are armed; one acts at a time, the earliest first whose
+        condition holds. Their last three fields are written.
     side, price, bid, ask, latent : ndarray, shape (n,)
         Output.
 
@@ -106,16 +114,17 @@ def touch(
         if length != n:
             raise ValueError(f"columns must have {n} rows, one has {length}")
     cdef Py_ssize_t m = 0 if directives is None else directives.shape[0]
-    cdef Py_ssize_t k, p = 0
+    cdef Py_ssize_t k, j, p = 0
     cdef Directive* d = NULL
     cdef bint active = False, building = False
-    cdef double x = first, drift = 0.0, flow = 0.0, start = 0.0, limit, hold, target
+    cdef double x = first, drift = 0.0, flow = 0.0, start = 0.0, limit, hold, patience, target
     cdef double low = first, high = first, mean, sd, dt
     cdef double volume = 0.0, pv = 0.0, p2v = 0.0, centred
     cdef int64_t quote = <int64_t> floor(first), gap = 0, moved, t_follow = 0, before
     cdef int64_t nearest
     cdef int s = 1, forced
     hold = 0.5 + zone
+    patience = hold + 0.5
     with nogil:
         before = ts[0] if n > 0 else 0
         for k in range(n):
@@ -131,7 +140,6 @@ def touch(
                     flow = d.side * d.follow_flow
                 if ts[k] >= d.t_end:
                     active = False
-                    p += 1
                     drift = 0.0
                     flow = 0.0
                 else:
@@ -141,10 +149,13 @@ def touch(
                         limit = start - d.side * d.pin
                         if (limit - x) * d.side > 0.0:
                             x = limit
-            while not active and p < m and ts[k] >= directives[p].t_armed:
-                d = &directives[p]
-                if ts[k] >= d.t_expires:
-                    p += 1
+            while p < m and (directives[p].t_start != 0 or ts[k] >= directives[p].t_expires):
+                p += 1
+            j = p
+            while not active and j < m and ts[k] >= directives[j].t_armed:
+                d = &directives[j]
+                j += 1
+                if d.t_start != 0 or ts[k] >= d.t_expires:
                     continue
                 nearest = <int64_t> floor(x / level_spacing + 0.5) * level_spacing
                 if d.trigger == TRIGGER_AT_ONCE:
@@ -159,7 +170,7 @@ def touch(
                     sd = sqrt(p2v / volume - mean * mean) if p2v * volume > pv * pv else 0.0
                     active = sd > 0.0 and (mean - (x - first)) * d.side >= d.reach * sd
                 if not active:
-                    break
+                    continue
                 d.t_start = ts[k]
                 t_follow = ts[k] + d.build_ns
                 d.t_end = t_follow + d.follow_ns
@@ -173,29 +184,34 @@ def touch(
             before = ts[k]
 
             moved = 0
-            limit = hold + 0.5 if choice[k] < sticky else hold
-            while x >= quote + 0.5 + limit:
+            while x >= quote + 0.5 + patience:
                 quote += 1
                 moved = 1
-            while x <= quote + 0.5 - limit:
+            while x <= quote + 0.5 - patience:
                 quote -= 1
                 moved = -1
             if x > quote + 0.5 + zone:
                 s = 1
             elif x < quote + 0.5 - zone:
                 s = -1
+            forced = -s if choice[k] >= 1.0 - contrary else s
             if moved != 0:
+                patience = hold + 0.5 if choice[k] < sticky else hold
                 # A new best price after a move may find the other side not yet there.
                 gap = moved if mood[k] < wide else 0
-            elif gap != 0 and choice[k] < close_gap:
+            elif gap != 0 and (choice[k] < close_gap or (forced != gap and mood[k] < 0.9)):
                 gap = 0
-            forced = s
             if active and flow != 0.0 and mood[k] < fabs(flow):
                 forced = 1 if flow > 0.0 else -1
             if active and building and d.build_size != 1.0:
                 size[k] = <int32_t> (size[k] * d.build_size + 0.5)
             bid[k] = <int32_t> (quote - 1 if gap > 0 else quote)
             ask[k] = <int32_t> (quote + 2 if gap < 0 else quote + 1)
+            if mood[k] >= 1.0 - thin:
+                if forced > 0:
+                    ask[k] += 3
+                else:
+                    bid[k] -= 3
             side[k] = <int8_t> forced
             price[k] = ask[k] if forced > 0 else bid[k]
             latent[k] = x

@@ -1,7 +1,7 @@
 """Checks of raw trades and bars: clean columns in ticks, and the rows that failed with reasons."""
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,8 @@ from mia.errors import DataError
 GRID_TOLERANCE = 1e-6
 INT32_MAX = 2**31 - 1
 REJECTED, DROPPED, REPAIRED = "rejected", "dropped", "repaired"
+CLEAN = ""
+MAX_ISSUES = 10_000
 
 Mask = NDArray[np.bool_]
 
@@ -56,25 +58,25 @@ class Checked:
         Clean rows by name of the stored column, and `row`, their number in the source.
     session_ids : ndarray of int64
         Trade date of each clean row.
+    counts : Counter
+        Rows that are not among the clean ones, or were changed, by action and reason.
     issues : list of Issue
-        Rows that are not among the clean ones, or were changed.
+        Those rows, at most `MAX_ISSUES` of them: a file of another price scale must not fill the
+        disk with its description.
     """
 
     contract: str
     columns: Columns
     session_ids: NDArray[np.int64]
-    issues: list[Issue] = field(default_factory=list)
-
-    def counts(self) -> Counter[tuple[str, str]]:
-        """Count the issues by action and reason."""
-        return Counter((issue.action, issue.reason) for issue in self.issues)
+    counts: Counter[tuple[str, str]]
+    issues: list[Issue]
 
 
 class _Verdict:
     """The first reason against each row."""
 
     def __init__(self, count: int) -> None:
-        self.reasons: list[tuple[str, str]] = [("", "")]
+        self.reasons: list[tuple[str, str]] = [(CLEAN, CLEAN)]
         self.codes = np.zeros(count, np.int16)
 
     def against(self, bad: Mask, reason: str, action: str = REJECTED) -> None:
@@ -86,9 +88,13 @@ class _Verdict:
     def open(self) -> Mask:
         return np.equal(self.codes, 0)
 
+    def counts(self) -> Counter[tuple[str, str]]:
+        found = np.bincount(self.codes, minlength=len(self.reasons)).tolist()
+        return Counter({reason: n for reason, n in zip(self.reasons, found, strict=True) if n})
+
     def issues(self, rows: NDArray[np.int64], raw: Columns) -> list[Issue]:
         out = []
-        for k in np.flatnonzero(self.codes):
+        for k in np.flatnonzero(self.codes)[:MAX_ISSUES]:
             action, reason = self.reasons[self.codes[k]]
             values = " ".join(f"{name}={column[k]}" for name, column in raw.items())
             out.append(Issue(int(rows[k]), action, reason, values))
@@ -134,7 +140,7 @@ def validate_trades(raw: RawTrades, source_format: SourceFormat = SourceFormat.U
     quotes = {"bid": raw.bid_price, "ask": raw.ask_price}
     values |= {name: column for name, column in quotes.items() if column is not None}
     quote.codes[~verdict.open()] = 0
-    issues = verdict.issues(rows, values) + quote.issues(rows, values)
+    counts, issues = _findings((verdict, quote), rows, values)
 
     good = verdict.open()
     seq = np.arange(count, dtype=np.int64) if raw.seq is None else raw.seq
@@ -154,7 +160,7 @@ def validate_trades(raw: RawTrades, source_format: SourceFormat = SourceFormat.U
         "bid_size": _optional(raw.bid_size, good, np.int32),
         "ask_size": _optional(raw.ask_size, good, np.int32),
     }
-    return Checked(raw.contract, columns, ids[good], sorted(issues, key=lambda i: i.row))
+    return Checked(raw.contract, columns, ids[good], counts, issues)
 
 
 def validate_bars(raw: RawBars) -> Checked:
@@ -204,7 +210,7 @@ def validate_bars(raw: RawBars) -> Checked:
     names = ("t_open", "open", "high", "low", "close", "volume")
     values: Columns = {name: getattr(raw, name) for name in names}
     values |= {"bid_volume": bid, "ask_volume": ask}
-    issues = verdict.issues(rows, values) + raised.issues(rows, values)
+    counts, issues = _findings((verdict, raised), rows, values)
 
     good = verdict.open()
     columns: Columns = {"t_open": raw.t_open[good]}
@@ -219,7 +225,7 @@ def validate_bars(raw: RawBars) -> Checked:
     }
     if raw.front is not None:
         columns["front"] = np.ma.MaskedArray(raw.front[good], False)
-    return Checked(raw.contract, columns, ids[good], sorted(issues, key=lambda i: i.row))
+    return Checked(raw.contract, columns, ids[good], counts, issues)
 
 
 def order_rows(
@@ -263,6 +269,18 @@ def order_rows(
         return columns, {name: column[:0] for name, column in columns.items()}, late
     kept = {name: column[~repeated] for name, column in columns.items()}
     return kept, {name: column[repeated] for name, column in columns.items()}, late
+
+
+def _findings(
+    verdicts: tuple[_Verdict, ...], rows: NDArray[np.int64], values: Columns
+) -> tuple[Counter[tuple[str, str]], list[Issue]]:
+    counts: Counter[tuple[str, str]] = Counter()
+    issues: list[Issue] = []
+    for verdict in verdicts:
+        counts += verdict.counts()
+        issues += verdict.issues(rows, values)
+    del counts[CLEAN, CLEAN]
+    return counts, sorted(issues, key=lambda issue: issue.row)
 
 
 def _same_length(raw: RawTrades | RawBars, count: int) -> None:

@@ -3,7 +3,8 @@
 import csv
 import re
 import shutil
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,10 +27,19 @@ from mia.data.schema import (
     read_facts,
     write_day,
 )
-from mia.data.validation import DROPPED, REJECTED, REPAIRED, Checked, Issue, order_rows
+from mia.data.validation import (
+    DROPPED,
+    MAX_ISSUES,
+    REJECTED,
+    REPAIRED,
+    Checked,
+    Issue,
+    order_rows,
+)
 
 STAGING = ".staging"
 QUARANTINE = "quarantine"
+REPEATED = "repeated"
 
 Key = tuple[str, int]
 
@@ -161,7 +171,7 @@ class Importer:
     def add(self, checked: Checked, count: int, unique: tuple[str, ...]) -> None:
         """Take a checked block of `count` source rows; `unique` names the key of its rows."""
         self.report.read += count
-        self._note(checked.contract, checked.issues)
+        self._note(checked.contract, checked.counts, checked.issues)
         ids = checked.session_ids
         if not len(ids):
             return
@@ -218,22 +228,28 @@ class Importer:
     def _path(self, key: Key) -> Path:
         return day_path(self._staging, self._layout, *key)
 
-    def _note(self, contract: str, issues: Iterable[Issue]) -> None:
-        issues = list(issues)
+    def _note(
+        self, contract: str, counts: Counter[tuple[str, str]], issues: Sequence[Issue]
+    ) -> None:
+        report = self.report
+        for (action, reason), count in (+counts).items():
+            report.reasons[reason] = report.reasons.get(reason, 0) + count
+            if action == REJECTED:
+                report.rejected += count
+            elif action == DROPPED:
+                report.dropped += count
+            elif action == REPAIRED:
+                report.repaired += count
+            else:
+                report.duplicates += count
         if not issues:
             return
-        report = self.report
         fresh = not self._issues.exists()
         with writing(self._issues), self._issues.open("a", newline="", encoding="utf-8") as file:
             table = csv.writer(file, lineterminator="\n")
             if fresh:
                 table.writerow(("row", "contract", "action", "reason", "values"))
-            for issue in issues:
-                table.writerow((issue.row, contract, issue.action, issue.reason, issue.values))
-                report.reasons[issue.reason] = report.reasons.get(issue.reason, 0) + 1
-                report.rejected += issue.action == REJECTED
-                report.dropped += issue.action == DROPPED
-                report.repaired += issue.action == REPAIRED
+            table.writerows((i.row, contract, i.action, i.reason, i.values) for i in issues)
 
     def _stage(self, key: Key, unique: tuple[str, ...]) -> None:
         """Write the rows of a day that have come so far; they may be joined by later ones."""
@@ -245,9 +261,8 @@ class Importer:
             parts.insert(0, before)
         columns, repeated, late = order_rows(_joined(parts), self._layout.time, unique)
         self.report.late += late
-        self._note(key[0], _duplicates(repeated, self._layout))
-        self.report.duplicates += len(repeated["row"])
-        self.report.rejected -= len(repeated["row"])
+        counts = Counter({(REPEATED, "duplicate"): len(repeated["row"])})
+        self._note(key[0], counts, _duplicates(repeated, self._layout))
         self.report.rows += len(columns["row"])
         del columns["row"]
         self._write(key, columns, (self._source.name,))
@@ -322,9 +337,9 @@ def _duplicates(repeated: Columns, layout: Layout) -> list[Issue]:
     return [
         Issue(
             int(row),
-            REJECTED,
+            REPEATED,
             "duplicate",
             " ".join(f"{name}={repeated[name][k]}" for name in shown),
         )
-        for k, row in enumerate(repeated["row"])
+        for k, row in enumerate(repeated["row"][:MAX_ISSUES])
     ]

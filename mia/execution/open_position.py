@@ -82,7 +82,7 @@ class Position:
         """Book a fill; True if it is the first of the entry."""
         self._fills.append(fill)
         self.costs += fill.commission
-        self.slippage += abs(fill.price - fill.reference_price) * fill.quantity
+        self.slippage += fill.side * (fill.price - fill.reference_price) * fill.quantity
         if fill.role is OrderRole.ENTRY:
             self.filled += fill.quantity
             self._entry_value += fill.price * fill.quantity

@@ -12,12 +12,12 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mia._fast import market_state, records
+from mia._fast import market_state
 from mia.config.instruments import instrument
 from mia.config.limits import EffectiveLimits
 from mia.config.method import Group
+from mia.core.bar_records import bars_of
 from mia.core.base_types import (
-    BarBlock,
     Block,
     BracketOrder,
     Broker,
@@ -27,7 +27,6 @@ from mia.core.base_types import (
     ExitReason,
     Fill,
     SignalFilter,
-    Strategy,
     TradeBlock,
     TradingState,
 )
@@ -35,13 +34,13 @@ from mia.errors import BrokerError, DataError
 from mia.execution.exits import ExitRules, ExitTrade, MoveStop
 from mia.execution.kill_switch import Exposure, KillSwitch
 from mia.execution.open_position import Position, trade_id
-from mia.execution.risk_manager import RiskManager
+from mia.execution.risk_manager import RiskManager, position_equivalents
 from mia.features.context import context_of
 from mia.strategies.session_facts import NewsWindow, SessionFacts, no_news_calendar
 from mia.strategies.session_hours import session_hours
 from mia.strategies.signal_generator import SignalGenerator
+from mia.strategies.trend_strategy import entry_is_void
 
-MES_PER_ES = 10
 _SETUP = 0
 _CLOSE_EVENT = market_state.CLOSE
 _IDLE_WAKE = market_state.SETUP | market_state.SESSION
@@ -79,24 +78,9 @@ class VixSource(Protocol):
 class NoVix:
     """A session without VIX says so: nan."""
 
-    def at(self, ts: int) -> float:  # noqa: ARG002 - the protocol gives the instant
+    def at(self, ts: int) -> float:
         """Return nan."""
         return float("nan")
-
-
-def bars_of(block: BarBlock) -> NDArray[np.void]:
-    """Lay out ready-made bars as the kernels read them.
-
-    Returns
-    -------
-    ndarray of records.BAR_DTYPE, shape (n,)
-    """
-    bars = np.zeros(len(block), records.BAR_DTYPE)
-    bars["t_open"] = block.t_open
-    bars["t_close"] = block.t_open + block.width_s * 1_000_000_000
-    for name in ("open", "high", "low", "close", "volume", "bid_volume", "ask_volume", "trades"):
-        bars[name] = getattr(block, name)
-    return bars
 
 
 class SimpleTrader:
@@ -272,7 +256,7 @@ class SimpleTrader:
                 self.risk.day_pnl,
                 position.open_pnl(context.close),
                 worst,
-                held / (MES_PER_ES if position.decision.symbol == "MES" else 1),
+                position_equivalents(position.decision.symbol, held),
             )
             self.sink.publish(
                 "mark", (context.ts, context.session_id, self.risk.equity + exposure.open_pnl)
@@ -282,11 +266,8 @@ class SimpleTrader:
     def _manage(self, position: Position, context: Context, facts: SessionFacts) -> None:
         ts = context.ts
         if position.entry_works:
-            proposal = position.decision.proposal
             position.bars_left -= 1
-            turned = (
-                proposal.strategy is Strategy.TREND and proposal.side * context.golden < 0
-            )
+            turned = entry_is_void(context, position.decision.proposal)
             stale = context.session_id != position.decision.session_id
             over = ts >= facts.hours.flat_at
             if (
@@ -365,7 +346,8 @@ class SimpleTrader:
         position = self.position
         if position is None or position.trade_id != fill.bracket_id:
             raise DataError(f"a fill of {fill.bracket_id} belongs to no position of ours")
-        self.kill_switch.record_slippage(fill.ts, abs(fill.price - fill.reference_price))
+        adverse = fill.side * (fill.price - fill.reference_price)
+        self.kill_switch.record_slippage(fill.ts, adverse)
         if position.take(fill):
             self.risk.record_entry(position.decision.session_id)
         if position.open_quantity == 0 and position.entry_works:

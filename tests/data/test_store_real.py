@@ -41,9 +41,7 @@ def bar_blocks(table: pa.Table, width_s: int, **columns: str) -> Iterator[RawBar
             t_open=ints(part, "ts_utc"),
             **{name: ints(part, f"{name}_tick") * 0.25 for name in PRICES},
             **{name: ints(part, column) for name, column in columns.items()},
-            front=part["front"].to_numpy(zero_copy_only=False)
-            if "front" in table.schema.names
-            else None,
+            front=part["front"].to_numpy(zero_copy_only=False) if has_front else None,
             first_row=start,
         )
 

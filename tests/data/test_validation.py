@@ -75,6 +75,16 @@ def test_a_bad_trade_is_rejected_with_its_reason(changes: dict, reason: str) -> 
     assert len(validate_trades(raw).columns["price"]) == 7
 
 
+def test_all_bad_rows_are_counted_though_not_all_are_listed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("mia.data.validation.MAX_ISSUES", 3)
+    checked = validate_trades(trades(count=20, price=np.full(20, 290000.0)))
+    assert checked.counts == {("rejected", "price_implausible"): 20}
+    assert [issue.row for issue in checked.issues] == [0, 1, 2]
+    assert len(checked.columns["price"]) == 0
+
+
 def test_an_indicative_price_is_no_trade() -> None:
     flags = np.array([0, 4, 0, 0, 3], np.uint16)
     assert one_issue(trades(count=5, flags=flags)) == (1, "rejected", "indicative")

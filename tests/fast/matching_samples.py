@@ -47,10 +47,7 @@ def all_fills(engine, tape):
     length = len(tape) if by_bars else len(tape[0])
     at, found = 0, []
     while at < length:
-        if by_bars:
-            at = engine.advance_bars(tape, at, length)
-        else:
-            at = engine.advance(*tape, at, length)
+        at = engine.advance_bars(tape, at, length) if by_bars else engine.advance(*tape, at, length)
         found.extend(engine.fills.copy())
     return found
 

@@ -67,7 +67,7 @@ BUSY = [1000] * 23 + [1101]  # 1.1 times the mean of the ten before is 1100
 def test_t1_a_turn_after_a_partial_retracement_of_a_leg_is_a_pullback() -> None:
     # (.4 + .3 + .2)/.9; lowest low of the last 5 bars is 998 of the last flat one, less 2
     found = triggers(PULLBACK, BUSY, vwap=1010.0, regime__regime=BULL)
-    assert found == trigger(T1, 1.0, 1008, 996, NAN)
+    assert found == trigger(T1, 1.0, NAN, 996, NAN)
 
 
 def test_t1_the_stop_is_below_the_last_five_bars_only() -> None:
@@ -85,7 +85,7 @@ def test_t1_the_stop_is_below_the_last_five_bars_only() -> None:
         (1000, {"developing_valid": 1, "developing_poc": 1006}, {}, 0.6),
         (1000, {"developing_valid": 0, "developing_poc": 1006}, {}, 0.4),
         (1000, {}, {"put_wall": 1006.0}, 0.6),
-        (1000, {}, {"put_wall": 1006.0, "quality": 0.0}, 0.4),
+        (1000, {}, {"put_wall": 1005.5}, 0.4),
         (1000, {}, {"call_wall": 1008.0}, 0.4),  # the other wall supports nothing
     ],
 )
@@ -93,7 +93,7 @@ def test_t1_quality_adds_volume_and_support_near_the_pullback(
     volume: int | list[int], fields: dict[str, object], options: dict[str, object], quality: float
 ) -> None:
     found = triggers(PULLBACK, volume, options=options, regime__regime=BULL, **fields)
-    assert found == trigger(T1, quality / 0.9, 1008, 996, NAN)
+    assert found == trigger(T1, quality / 0.9, NAN, 996, NAN)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +161,7 @@ BREAKOUT = [FLAT] * 20 + [(1000, 1004, 999, 1003)]
 
 def test_t2_a_close_beyond_twenty_highs_on_volume_is_a_breakout() -> None:
     found = triggers(BREAKOUT, vr=1.5, battle__score=0.4, regime__regime=BULL)
-    assert found == trigger(T2, 0.775, 1002, 996, NAN)
+    assert found == trigger(T2, 0.775, NAN, 996, NAN)
 
 
 def test_t2_quality_stays_in_the_unit_interval() -> None:

@@ -179,7 +179,7 @@ def flip_momentum(view: View, w: Widths) -> Found | None:
 
 
 def battle(view: View, p: SimpleNamespace) -> Found | None:
-    """P4; the wide-stop rule measures from the buy stop at H + 1 that trades it."""
+    """P4; the wide-stop rule measures from where the trend strategy enters."""
     if view.base is None or view.base[2] < 0:
         return None
     if not (

@@ -1,6 +1,7 @@
 """Zip files, opened with the mistrust that a download deserves."""
 
 import zipfile
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,9 @@ from mia.errors import FormatError
 
 LARGEST_MEMBER = 1 << 29
 """Bytes of the largest member read; those of a full day have 30 MB."""
+
+DAMAGE = (zipfile.BadZipFile, zipfile.LargeZipFile, zlib.error, NotImplementedError, EOFError)
+"""What zipfile raises at a file that it cannot read."""
 
 
 @contextmanager
@@ -28,7 +32,7 @@ def open_archive(path: Path) -> Iterator[zipfile.ZipFile]:
     try:
         with zipfile.ZipFile(path) as archive:
             yield archive
-    except (zipfile.BadZipFile, zipfile.LargeZipFile, NotImplementedError, EOFError) as error:
+    except DAMAGE as error:
         raise FormatError(f"{path.name} is no readable zip file: {error}") from None
     except RuntimeError as error:
         # How zipfile says that a member is encrypted.

@@ -5,10 +5,12 @@ Needs the package ``databento``, an optional dependency. On a trade, side ``A`` 
 are taken; their quote is the book before the trade.
 """
 
+import warnings
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,7 @@ from mia.data.importers.reading import (
     ReadOptions,
     check_file,
     no_progress,
+    one_line,
 )
 from mia.data.importers.scale import PriceScale
 from mia.data.raw import RawBars, RawTrades
@@ -53,56 +56,73 @@ def read(
         If it is damaged, of a schema without trades, or does not say its contracts.
     """
     size = check_file(path)
-    store = _open(path)
-    schema = str(store.schema) if store.schema is not None else "several schemas"
-    if schema not in ACCEPTED:
-        raise FormatError(f"{path.name} holds {schema}: accepted are {', '.join(ACCEPTED)}")
-    symbols = _Symbols(path.name, store.mappings, options.contract)
-    scales: dict[str, PriceScale] = {}
-    done = 0
-    for records in _arrays(path, store, options.chunk_rows):
-        usable = _usable(records, schema, done, log)
-        for contract, which in symbols.split(records, usable):
-            if contract not in scales:
-                scales[contract] = PriceScale(contract, path.name, options.price_scale, log)
-            chosen = records[which]
-            row = which + done
-            if schema in BAR_SECONDS:
-                yield _bars(chosen, row, contract, BAR_SECONDS[schema], scales[contract])
-            else:
-                yield _trades(chosen, row, contract, scales[contract])
-        done += len(records)
-        # Compressed bytes are not known to the reader, so the share stays a guess until the end.
-        progress(size * done // (done + options.chunk_rows), size)
-    symbols.report(log)
-    if done == 0:
-        raise FormatError(f"{path.name} has no records")
-    progress(size, size)
+    with path.open("rb") as file:
+        store = _open(_Source(path.name, size, file))
+        schema = str(store.schema) if store.schema is not None else "several schemas"
+        if schema not in ACCEPTED:
+            raise FormatError(f"{path.name} holds {schema}: accepted are {', '.join(ACCEPTED)}")
+        symbols = _Symbols(path.name, store.mappings, options.contract)
+        scales: dict[str, PriceScale] = {}
+        done = 0
+        for records in _arrays(path.name, store, options.chunk_rows, log):
+            usable = _usable(records, schema, done, log)
+            for contract, which in symbols.split(records, usable):
+                if contract not in scales:
+                    scales[contract] = PriceScale(contract, path.name, options.price_scale, log)
+                chosen = records[which]
+                row = which + done
+                if schema in BAR_SECONDS:
+                    yield _bars(chosen, row, contract, BAR_SECONDS[schema], scales[contract])
+                else:
+                    yield _trades(chosen, row, contract, scales[contract])
+            done += len(records)
+            progress(file.tell(), size)
+        symbols.report(log)
+        if done == 0:
+            raise FormatError(f"{path.name} has no records")
 
 
-def _open(path: Path) -> Any:
+@dataclass(slots=True)
+class _Source:
+    """What `databento.DBNStore` reads from; its own one is never closed."""
+
+    name: str
+    nbytes: int
+    file: BinaryIO
+
+    @property
+    def reader(self) -> BinaryIO:
+        self.file.seek(0)
+        return self.file
+
+
+def _open(source: Any) -> Any:
     try:
         import databento
     except ImportError:
         raise MiaError(
-            f"{path.name} is a Databento file: pip install mia-trading[databento] to read it"
+            f"{source.name} is a Databento file: pip install mia-trading[databento] to read it"
         ) from None
     try:
-        return databento.DBNStore.from_file(path)
+        return databento.DBNStore(source)
     except Exception as error:
         # The package raises what its decoders raise: ValueError, BentoError, RuntimeError.
-        raise FormatError(f"{path.name} is no readable DBN file: {error}") from None
+        raise FormatError(f"{source.name} is no readable DBN file: {one_line(error)}") from None
 
 
-def _arrays(path: Path, store: Any, count: int) -> Iterator[NDArray[np.void]]:
+def _arrays(name: str, store: Any, count: int, log: ImportLog) -> Iterator[NDArray[np.void]]:
     arrays = iter(store.to_ndarray(count=count))
     while True:
         try:
-            records = next(arrays)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                records = next(arrays)
         except StopIteration:
             return
         except Exception as error:
-            raise FormatError(f"{path.name} is damaged: {error}") from None
+            raise FormatError(f"{name} is damaged: {one_line(error)}") from None
+        for warning in caught:
+            log.note(f"{name}: {warning.message}")
         yield records
 
 
@@ -134,10 +154,16 @@ class _Symbols:
         self._spans: dict[int, list[tuple[date, date, str]]] = {}
         for symbol, spans in mappings.items():
             for span in spans:
-                # The id is empty on days on which the symbol stood for nothing.
-                if span["symbol"]:
-                    entry = (span["start_date"], span["end_date"], symbol)
-                    self._spans.setdefault(int(span["symbol"]), []).append(entry)
+                identity = span["symbol"]
+                # It is empty on days on which the symbol stood for nothing.
+                if not identity:
+                    continue
+                if not (identity.isascii() and identity.isdigit()):
+                    raise FormatError(
+                        f"{name} maps {symbol} to {identity[:20]!r}, which is no instrument id"
+                    )
+                entry = (span["start_date"], span["end_date"], symbol)
+                self._spans.setdefault(int(identity), []).append(entry)
         self._nameless: int | None = None
         self._skipped: dict[str, int] = {}
         self._taken = 0

@@ -146,7 +146,8 @@ def _detect_text(path: Path, head: bytes) -> str:
     if line.lstrip().startswith(("{", "[", "<")):
         raise _unknown(path, head)
     delimiter = csv_plain.delimiter_of(line)
-    names = [normal(name) for name in line.split(delimiter)]
+    titles = [title.strip() for title in line.split(delimiter)]
+    names = [normal(title) for title in titles]
     if delimiter == ";" and sierra_csv.is_trade_export(names):
         return "sierra_trades"
     if delimiter == "," and sierra_csv.is_bar_export(names):
@@ -154,7 +155,7 @@ def _detect_text(path: Path, head: bytes) -> str:
     if vix.is_daily(names):
         return "vix"
     try:
-        match_columns(names, path.name)
+        match_columns(titles, path.name)
     except FormatError as error:
         if vix.is_minutes(names):
             return "vix"

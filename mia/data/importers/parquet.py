@@ -22,6 +22,7 @@ from mia.data.importers.reading import (
     ReadOptions,
     check_file,
     no_progress,
+    one_line,
     zone,
 )
 from mia.errors import FormatError
@@ -50,7 +51,7 @@ def read(
         with pq.ParquetFile(path) as file:
             yield from _read(path, file, size, options, log, progress)
     except (pa.ArrowException, OSError) as error:
-        raise FormatError(f"{path.name} is no readable Parquet file: {_one_line(error)}") from None
+        raise FormatError(f"{path.name} is no readable Parquet file: {one_line(error)}") from None
 
 
 def _read(
@@ -190,7 +191,3 @@ def _ns(array: pa.Array, time_zone: str | None) -> NDArray[np.int64]:
         array = array.cast(pa.timestamp("ns", tz="UTC"))
     ns: NDArray[np.int64] = pc.fill_null(array.cast(pa.int64()), 0).to_numpy(zero_copy_only=False)
     return ns
-
-
-def _one_line(error: Exception) -> str:
-    return str(error).splitlines()[0] if str(error) else type(error).__name__

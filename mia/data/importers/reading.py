@@ -147,7 +147,7 @@ def zone(name: str) -> ZoneInfo:
     """
     try:
         return ZoneInfo(name)
-    except (OSError, ValueError):
+    except (OSError, KeyError, ValueError):
         raise ConfigError(
             f"unknown time zone {name!r}: use a name such as America/Chicago"
         ) from None
@@ -180,3 +180,8 @@ def bar_seconds(t_open: NDArray[np.int64], name: str, given: int | None) -> int:
 def clock_text(seconds: int) -> str:
     """Format a width, as ``0:05:00``."""
     return str(timedelta(seconds=seconds))
+
+
+def one_line(error: Exception) -> str:
+    """Return the first line of an error's message, or its kind if it has none."""
+    return next(iter(str(error).splitlines()), type(error).__name__)

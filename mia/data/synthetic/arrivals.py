@@ -5,7 +5,6 @@ Poisson number of children on each time scale, an exponential delay after it, an
 its children. Building it generation by generation is exact, and needs no thinning.
 """
 
-from collections.abc import Sequence
 from math import sqrt
 
 import numpy as np
@@ -16,15 +15,19 @@ from mia.data.synthetic.clock import SECOND_NS, SyntheticSession
 
 MINUTE_S = 60
 
-SCALES = ((0.52, 0.002), (0.22, 0.6), (0.12, 25.0))
+SCALES = ((0.45, 0.011), (0.225, 0.40), (0.17, 9.0))
 """Mean number of children and mean delay in seconds on each time scale."""
 
-BRANCHING = sum(children for children, _ in SCALES)
+BURST_CHANCE = 0.00075
+BURST_CHILDREN = 46.0
+"""Now and then a trade has this many children on the fastest scale instead."""
 
-ACTIVITY_SD = 0.35
+BRANCHING = sum(children for children, _ in SCALES) + BURST_CHANCE * (BURST_CHILDREN - SCALES[0][0])
+
+ACTIVITY_SD = 0.33
 """Standard deviation of the logarithm of the slowly varying activity."""
 
-ACTIVITY_PERSISTENCE = 0.97
+ACTIVITY_PERSISTENCE = 0.93
 """Its correlation from one minute to the next."""
 
 
@@ -36,7 +39,10 @@ def activity(session: SyntheticSession, rng: np.random.Generator) -> NDArray[np.
 
 
 def minute_counts(session: SyntheticSession, trades: float) -> NDArray[np.float64]:
-    """Return the expected trades of each minute when a full session has `trades` of them."""
+    """Return the expected trades of each minute when a full session has `trades` of them.
+
+    Minutes in which the exchange pauses have the others' share, and lose their trades later.
+    """
     share = np.repeat(intraday.TRADE_SHARE, intraday.SLOT_S // MINUTE_S)
     per_slot = intraday.SLOT_S // MINUTE_S
     return trades * share[: session.seconds // MINUTE_S] / per_slot
@@ -61,15 +67,15 @@ def cluster(
     roots: NDArray[np.int64],
     end: int,
     rng: np.random.Generator,
-    scales: Sequence[tuple[float, float]] = SCALES,
 ) -> NDArray[np.int64]:
     """Return the sorted times before `end` of `roots` and of all their descendants."""
-    tables = [exact.poisson_table(children) for children, _ in scales]
+    tables = [exact.poisson_table(children) for children, _ in SCALES]
+    tables[0] = exact.poisson_table(SCALES[0][0], BURST_CHANCE, BURST_CHILDREN)
     generations = [roots]
     parents = roots
     while len(parents):
         brood = []
-        for table, (_, delay) in zip(tables, scales, strict=True):
+        for table, (_, delay) in zip(tables, SCALES, strict=True):
             count = np.searchsorted(table, rng.random(len(parents)), side="right")
             born = np.repeat(parents, count)
             wait = exact.exponential(rng.random(len(born))) * (delay * SECOND_NS)
@@ -95,4 +101,8 @@ def arrival_times(
         Stream of the arrivals.
     """
     roots = immigrants(session, expected * (1.0 - BRANCHING), rng)
-    return session.t_open + cluster(roots, session.t_close - session.t_open, rng)
+    ts = session.t_open + cluster(roots, session.t_close - session.t_open, rng)
+    if len(session.spans) == 1:
+        return ts
+    parts = [np.searchsorted(ts, span) for span in session.spans]
+    return np.concatenate([ts[start:end] for start, end in parts])

@@ -11,25 +11,28 @@ from mia.data.synthetic.clock import SECOND_NS, SyntheticSession
 
 Array = NDArray[np.float64]
 
-SLOW, FAST = 0.96, 0.25
-SLOW_SHARE = 0.55
+MEDIAN_VARIANCE = 1.65
+"""Variance per trade of the median day against the reference day, which was a quiet one."""
+
+SLOW, FAST = 0.94, 0.30
+SLOW_SHARE = 0.6
 """A day's log factors are a slow and a fast AR(1), the slow one with this share of the variance."""
 
-VOLUME_SD = 0.36
-VOLATILITY_SD = 0.90
+VOLUME_SD = 0.42
+VOLATILITY_SD = 0.65
 VOLUME_LOADING = 0.5
 """Standard deviations of the log of a day's volume and of its variance per trade, and their
 correlation."""
 
-SWING_SD = 0.45
+SWING_SD = 0.65
 SWING_PERSISTENCE = 0.98
 """Log variance within the day: standard deviation, and correlation from minute to minute."""
 
-VARIANCE_PER_TRADE = 0.046
+VARIANCE_PER_TRADE = 0.0405
 """Variance of the efficient price per trade on the reference day, ticks squared."""
 
-RARE_CHANCE = 0.0006
-RARE_FACTOR = 8.0
+RARE_CHANCE = 0.0012
+RARE_FACTOR = 10.0
 """Some trades move the efficient price by a multiple of the usual step."""
 
 NEWS_S = ((52_200, 0.45, 6.0, 1.5), (57_600, 0.35, 5.0, 0.5), (72_000, 0.08, 12.0, 1.0))
@@ -47,7 +50,7 @@ class DayFactors:
     Attributes
     ----------
     volume, variance : ndarray of float64, shape (sessions,)
-        Of the number of trades (mean 1) and of the price variance per trade (median 1).
+        Of the number of trades (mean 1) and of the price variance per trade.
     """
 
     volume: Array
@@ -67,7 +70,7 @@ def day_factors(seed: int, days: int) -> DayFactors:
     mixed = VOLUME_LOADING * logs[0] + sqrt(1.0 - VOLUME_LOADING * VOLUME_LOADING) * logs[1]
     return DayFactors(
         exact.exp(VOLUME_SD * logs[0] - 0.5 * VOLUME_SD * VOLUME_SD),
-        exact.exp(VOLATILITY_SD * mixed),
+        MEDIAN_VARIANCE * exact.exp(VOLATILITY_SD * mixed),
     )
 
 
@@ -127,9 +130,16 @@ def boosted(expected: Array, news: News) -> Array:
 
 
 def price_steps(
-    session: SyntheticSession, ts: NDArray[np.int64], variance: float, seed: int
+    session: SyntheticSession,
+    ts: NDArray[np.int64],
+    size: NDArray[np.int32],
+    variance: float,
+    seed: int,
 ) -> Array:
-    """Return the martingale increments of the efficient price, in ticks, one for each trade."""
+    """Return the martingale increments of the efficient price, in ticks, one for each trade.
+
+    Their variance grows with the square root of the trade's size.
+    """
     ordinal = session.ordinal
     swing_u = exact.generator(seed, ordinal, Stream.SWING).random(1380)
     swing = exact.autoregressive(exact.normal(swing_u), SWING_PERSISTENCE)
@@ -143,7 +153,8 @@ def price_steps(
     minute = (ts - session.t_open) // (arrivals.MINUTE_S * SECOND_NS)
     u = exact.generator(seed, ordinal, Stream.PRICE).random((len(ts), 2))
     z = exact.normal(u[:, 0])
-    return np.asarray(scale[minute] * z * np.where(u[:, 1] < RARE_CHANCE, RARE_FACTOR, 1.0))
+    rare = np.where(u[:, 1] < RARE_CHANCE, RARE_FACTOR, 1.0)
+    return np.asarray(scale[minute] * intraday.IMPACT[size] * z * rare)
 
 
 def price_jumps(

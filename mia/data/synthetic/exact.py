@@ -106,19 +106,21 @@ def normal(u: Array) -> Array:
     return out
 
 
-def poisson_table(mean: float) -> Array:
+def poisson_table(mean: float, rare: float = 0.0, rare_mean: float = 0.0) -> Array:
     """Return the distribution function of a Poisson variable, for `searchsorted`.
 
-    ``searchsorted(table, u, side="right")`` of uniform `u` has mean `mean` (at most 20).
+    ``searchsorted(table, u, side="right")`` of uniform `u` has mean `mean` (at most 200); with
+    probability `rare` the mean is `rare_mean` instead.
     """
-    probability = float(exp(-mean))
+    weights = ((1.0 - rare, mean), (rare, rare_mean))
+    probability = [weight * float(exp(-each)) for weight, each in weights]
     total, table = 0.0, []
-    for k in range(1, 200):
-        total += probability
+    for k in range(1, 500):
+        total += probability[0] + probability[1]
         table.append(total)
-        if total >= 1.0 - 2.0**-52:
+        if total >= 1.0 - 2.0**-40:
             break
-        probability = probability * mean / k
+        probability = [p * each / k for p, (_, each) in zip(probability, weights, strict=True)]
     return np.array(table)
 
 

@@ -1,6 +1,6 @@
 """The synthetic market: sessions of trades from a seed, with truth tables of what is hidden."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from math import sqrt
@@ -21,15 +21,21 @@ from mia.errors import UsageError
 REFERENCE_TRADES = 325_000
 """Trades of the day that the variance per trade belongs to."""
 
-ZONE = 0.15
-"""Half width of the uncertainty zone, ticks: 1 / (1 + 2 zone) of price moves reverse."""
+ZONE = 0.005
+"""Half width of the uncertainty zone, ticks."""
 
-STICKY = 0.6
+STICKY = 0.98
 """Share of quote moves that wait until the trade price must move too."""
 
-WIDE = 0.35
-CLOSE_GAP = 0.25
+CONTRARY = 0.012
+"""Share of trades on the other side than the efficient price calls for."""
+
+WIDE = 0.5
+CLOSE_GAP = 0.3
 """Chance that a quote move leaves the spread two ticks wide, and that a trade closes it."""
+
+THIN = 0.00015
+"""Chance that a trade finds its side of the book empty."""
 
 GAP_TICKS = 6.0
 WEEKEND_GAP_TICKS = 20.0
@@ -62,7 +68,8 @@ class SyntheticMarket:
     seed : int
         Not negative. Same arguments, same bytes, on every platform.
     start : date or int
-        First trade date; yyyymmdd if an integer. The first session is at or after it.
+        First trade date; yyyymmdd if an integer. Sessions are those of the exchange's calendar
+        from it on.
     days : int
         Number of sessions.
     null : bool
@@ -71,7 +78,7 @@ class SyntheticMarket:
     faults : FaultPlan, optional
         What `raw` damages; `blocks` is always clean.
     planted : PatternPlan, optional
-        Patterns to plant; by default one of each kind a day at half strength.
+        Patterns to plant; by default about two a day, at half strength.
     first_price : int
         Price before the first trade, ticks. Volatility is in proportion to price.
     trades_per_day : int
@@ -79,8 +86,6 @@ class SyntheticMarket:
         moves the price more, so that a day's range stays the same.
     steady : bool
         Give every day the activity and volatility of the reference day.
-    holidays, half_days : collection of int
-        Trade dates (yyyymmdd) without trading, and those that end at 13:15 New York.
     root : str
         First letters of the contract's name.
 
@@ -88,6 +93,8 @@ class SyntheticMarket:
     ------
     UsageError
         If an argument is out of range.
+    DataError
+        If the exchange's calendar does not cover the sessions.
     """
 
     def __init__(
@@ -102,8 +109,6 @@ class SyntheticMarket:
         first_price: int = 18_000,
         trades_per_day: int = REFERENCE_TRADES,
         steady: bool = False,
-        holidays: Collection[int] = (),
-        half_days: Collection[int] = (),
         root: str = "ES",
     ) -> None:
         if seed < 0:
@@ -117,9 +122,7 @@ class SyntheticMarket:
         self.first_price = first_price
         self.trades_per_day = trades_per_day
         self._fault_plan = faults
-        self._sessions = clock.sessions(
-            start, days, holidays=holidays, half_days=half_days, root=root
-        )
+        self._sessions = clock.sessions(start, days, root)
         ones = np.ones(days)
         self._factors = (
             conditions.DayFactors(ones, ones) if steady else conditions.day_factors(seed, days)
@@ -262,10 +265,10 @@ class SyntheticMarket:
             news,
         )
         ts = arrivals.arrival_times(session, expected, streams["ARRIVALS"])
-        step = conditions.price_steps(session, ts, variance, self.seed)
         slot = (ts - session.t_open) // (intraday.SLOT_S * SECOND_NS)
         u = streams["SIZES"].random((len(ts), 2))
         size = intraday.draw_sizes(u[:, 0], u[:, 1], intraday.TILT[slot])
+        step = conditions.price_steps(session, ts, size, variance, self.seed)
         quote = streams["QUOTE"].random((len(ts), 2))
 
         planted = patterns.directives(session, self.plan, streams["PATTERNS"])
@@ -289,8 +292,10 @@ class SyntheticMarket:
             opening,
             ZONE,
             STICKY,
+            CONTRARY,
             WIDE,
             CLOSE_GAP,
+            THIN,
             patterns.LEVEL_SPACING,
             planted if len(planted) else None,
             side,

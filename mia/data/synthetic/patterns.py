@@ -61,7 +61,7 @@ RECIPES = {
     # Beyond the session's extreme, and quickly back.
     PatternKind.STOP_RUN: Recipe(1, 6.0, 20, -8.0, -0.9, 1.5, -1.0, 300, 14.0, 0.2),
     # Back towards the VWAP from two standard deviations away.
-    PatternKind.VWAP_REVERSION: Recipe(2, 2.0, 30, 0.0, 0.0, 1.0, -1.0, 900, 0.8, 0.1),
+    PatternKind.VWAP_REVERSION: Recipe(2, 2.0, 30, 0.0, 0.0, 1.0, -1.0, 900, 0.5, 0.1),
     # A round level that holds.
     PatternKind.LEVEL_REJECTION: Recipe(3, 3.0, 120, -1.0, -0.4, 1.2, 1.5, 300, 11.0, 0.2),
 }
@@ -96,7 +96,7 @@ class PatternPlan:
 
     strength: float = 0.5
     per_session: Mapping[PatternKind, float] = field(
-        default_factory=lambda: dict.fromkeys(PatternKind, 1.0)
+        default_factory=lambda: dict.fromkeys(PatternKind, 0.3)
     )
 
     def __post_init__(self) -> None:
@@ -112,8 +112,8 @@ NO_PATTERNS = PatternPlan(0.0)
 
 RTH_START_S = intraday.slot_of("08:30") * intraday.SLOT_S
 RTH_END_S = intraday.slot_of("15:00") * intraday.SLOT_S
-WAIT_S = 1800
-REST_S = 300
+WAIT_S = 5400
+REST_S = 1200
 MAX_PER_SESSION = 200
 
 
@@ -122,11 +122,11 @@ def directives(
 ) -> NDArray[np.void]:
     """Return the directives of a session by time, for the kernel.
 
-    They do not overlap: one that would start before the one ahead of it is over is left out by
-    the kernel when its time has passed.
+    They do not overlap: the kernel leaves out those whose time passes while another acts, and
+    those whose condition does not occur in time.
     """
     rows = []
-    end = min(session.seconds, RTH_END_S) - WAIT_S // 2
+    end = min(session.seconds, RTH_END_S) - REST_S
     for kind in PatternKind:
         table = exact.poisson_table(plan.per_session.get(kind, 0.0))
         u = rng.random((1 + MAX_PER_SESSION, 2))
@@ -139,6 +139,8 @@ def directives(
     for row, (armed, number, side) in zip(out, rows, strict=False):
         recipe, w = RECIPES[PatternKind(number)], plan.strength
         wait = WAIT_S if recipe.trigger else REST_S
+        if number == PatternKind.SWEEP:
+            wait = 1  # at the burst of trades that belongs to it, or not at all
         row["trigger"], row["side"], row["reach"] = recipe.trigger, side, recipe.reach
         row["t_armed"] = session.t_open + armed * SECOND_NS
         row["t_expires"] = row["t_armed"] + wait * SECOND_NS
@@ -157,6 +159,7 @@ def truth(
 ) -> NDArray[np.void]:
     """Return the patterns that really happened, by time, as `TRUTH_DTYPE`."""
     happened = planted[planted["t_start"] > 0]
+    happened = happened[np.argsort(happened["t_start"], kind="stable")]
     out = np.zeros(len(happened), TRUTH_DTYPE)
     out["session_id"] = session.session_id
     out["ts_event"] = happened["t_start"]
