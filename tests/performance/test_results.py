@@ -12,7 +12,14 @@ from mia.core.base_types import FEATURE_NAMES, GateResult, Reason
 from mia.core.statistics import max_drawdown
 from mia.errors import DataError
 from mia.performance.recorder import RunRecord
-from mia.performance.results import prepare_folder, replacing, write_json, write_results
+from mia.performance.results import (
+    replacing,
+    result_file,
+    results_folder,
+    staged,
+    write_json,
+    write_results,
+)
 
 FILES = {"trades.parquet", "decisions.parquet", "equity.parquet", "summary.json"}
 
@@ -141,16 +148,67 @@ def test_a_run_that_loses_from_the_start_is_in_drawdown_at_once(tmp_path):
 @pytest.mark.parametrize("inside", ["", "deeper"])
 def test_a_folder_that_is_a_file_is_refused(tmp_path, inside):
     (tmp_path / "out").write_text("a file")
-    with pytest.raises(DataError, match=r"cannot write .*out.*choose another --out"):
-        prepare_folder(tmp_path / "out" / inside)
+    with (
+        pytest.raises(DataError, match=r"cannot write .*out.*choose another --out"),
+        results_folder(tmp_path / "out" / inside),
+    ):
+        pytest.fail("a file was taken for a folder")
     assert (tmp_path / "out").read_text() == "a file"
 
 
 def test_folders_are_made_with_their_parents_and_twice_does_no_harm(tmp_path):
-    folder = prepare_folder(tmp_path / "a" / "b")
-    (folder / "kept").write_text("x")
-    assert prepare_folder(folder) == folder
+    for _ in range(2):
+        with results_folder(tmp_path / "a" / "b") as folder:
+            (folder / "kept").write_text("x")
     assert os.listdir(folder) == ["kept"]
+
+
+@pytest.mark.parametrize("filled", [False, True])
+def test_folders_of_a_run_that_failed_go_unless_they_hold_something(tmp_path, filled):
+    def fail() -> None:
+        with results_folder(tmp_path / "a" / "b") as folder:
+            if filled:
+                (folder / "kept").write_text("x")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fail()
+    assert (tmp_path / "a" / "b" / "kept").exists() == (tmp_path / "a").exists() == filled
+
+
+def test_a_folder_is_no_result_file(tmp_path):
+    with pytest.raises(DataError, match="it is a folder"), result_file(tmp_path):
+        pytest.fail("a folder was taken for a file")
+
+
+def test_staged_files_take_their_places_together(tmp_path):
+    (tmp_path / "a").write_text("old")
+    with staged(tmp_path) as staging:
+        (staging / "a").write_text("new")
+        (staging / "b").write_text("new")
+        assert (tmp_path / "a").read_text() == "old"
+    assert sorted(os.listdir(tmp_path)) == ["a", "b"]
+    assert (tmp_path / "a").read_text() == "new"
+
+
+@pytest.mark.parametrize("trouble", ["failure", "folder"])
+def test_a_failed_stage_leaves_the_folder_as_it_was(tmp_path, trouble):
+    (tmp_path / "a").write_text("old")
+    if trouble == "folder":
+        (tmp_path / "b").mkdir()
+
+    def stage() -> None:
+        with staged(tmp_path) as staging:
+            (staging / "a").write_text("new")
+            (staging / "b").write_text("new")
+            if trouble == "failure":
+                raise OSError(28, "No space left on device")
+
+    before = sorted(os.listdir(tmp_path))
+    with pytest.raises(DataError, match="cannot write"):
+        stage()
+    assert sorted(os.listdir(tmp_path)) == before
+    assert (tmp_path / "a").read_text() == "old"
 
 
 def test_results_into_a_file_are_refused_and_leave_nothing(run, tmp_path):
