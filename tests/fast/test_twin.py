@@ -162,9 +162,7 @@ def test_footprint(prints: list[tuple[int, int, int]]) -> None:
     st.floats(1.0, 2.0),
     st.sampled_from((1.0, 700.0, 1500.0)),
 )
-def test_patterns(
-    bars: list[Any], strict: bool, leg: float, wider: float, vol_ref: float
-) -> None:
+def test_patterns(bars: list[Any], strict: bool, leg: float, wider: float, vol_ref: float) -> None:
     agree("pattern_hits", one_session(bars), strict, leg, leg * wider, vol_ref)
 
 
