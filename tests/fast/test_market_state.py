@@ -1,5 +1,6 @@
 """`MarketState` by itself: batches, events, buffers and what it refuses."""
 
+import itertools
 from collections.abc import Iterator, Sequence
 from threading import Thread
 from typing import Any
@@ -71,9 +72,7 @@ def test_any_split_into_batches_leaves_the_same_rows_and_ticks(examples: int) ->
         parts = state_of(trades, primary=primary, ring=64, rows=7)
         parts.wake = wake
         edges = [0, *sorted(cut for cut in cuts if cut < len(trades)), len(trades)]
-        taken = [
-            run(parts, trades[start:stop]) for start, stop in zip(edges, edges[1:], strict=False)
-        ]
+        taken = [run(parts, trades[start:stop]) for start, stop in itertools.pairwise(edges)]
         assert np.concatenate(taken).tobytes() == rows.tobytes()
         assert fingerprint(parts) == fingerprint(whole)
 
@@ -200,7 +199,11 @@ def stops(state: market_state.MarketState, trades: Trades) -> list[tuple[int, in
 def test_a_batch_stops_before_the_trade_that_closed_the_bar() -> None:
     trades = two_sessions()
     found = stops(state_of(trades), trades)
-    assert found == [(3, SESSION | CLOSE), (6, CLOSE), (9, CLOSE), (12, SESSION | CLOSE)] + [
+    assert found == [
+        (3, SESSION | CLOSE),
+        (6, CLOSE),
+        (9, CLOSE),
+        (12, SESSION | CLOSE),
         (15, CLOSE),
         (18, 0),
     ]

@@ -70,8 +70,19 @@ def test_ranks_median_and_deviation(x: list[int], q: list[int]) -> None:
 
 @given(
     st.sampled_from(
-        [("time", 60), ("time", 15), ("time", 7200), ("reversal", 1), ("reversal", 4)]
-        + [("tick", 1), ("tick", 7), ("volume", 1), ("volume", 60), ("range", 1), ("range", 5)]
+        [
+            ("time", 60),
+            ("time", 15),
+            ("time", 7200),
+            ("reversal", 1),
+            ("reversal", 4),
+            ("tick", 1),
+            ("tick", 7),
+            ("volume", 1),
+            ("volume", 60),
+            ("range", 1),
+            ("range", 5),
+        ]
     ),
     st.sampled_from(("tick_rule", "none")),
     st.sampled_from((3, 100)),
