@@ -40,6 +40,7 @@ cdef class BarBuilder:
     cdef bint has_bar
     cdef Bar bar                        # the open bar, meaningful while has_bar
     cdef int64_t next_direction         # of the bar that opens next (reversal)
+    cdef int64_t _closed                # t_close of the bar before in the session, 0 without one
 
     cdef void reset(self) noexcept nogil
     cdef void begin(self, const Session* session, int64_t ts, int64_t price) noexcept nogil
@@ -52,9 +53,19 @@ cdef class BarBuilder:
         Py_ssize_t stop,
         int* outcome,
     ) noexcept nogil
+    cdef Py_ssize_t sweep(
+        self,
+        const int32_t* price,
+        const int32_t* size,
+        const int8_t* side,
+        Py_ssize_t n,
+        int* outcome,
+    ) noexcept nogil
     cdef void absorb(
         self, const int32_t* price, const int32_t* size, const int8_t* side, Py_ssize_t n
     ) noexcept nogil
+    cdef void extend(self, const int32_t* price, Py_ssize_t n) noexcept nogil
+    cdef void add_flow(self, const int32_t* size, const int8_t* side, Py_ssize_t n) noexcept nogil
     cdef void finish(self, int64_t ts, int64_t flags, Bar* out) noexcept nogil
 
 

@@ -97,9 +97,13 @@ cdef class BarBuilder:
         """Start a session without an open bar."""
         self.has_bar = False
         self.next_direction = 0
+        self._closed = 0
 
     cdef void begin(self, const Session* session, int64_t ts, int64_t price) noexcept nogil:
-        """Open an empty bar whose first trade will be at `ts` and `price`."""
+        """Open an empty bar whose first trade will be at `ts` and `price`.
+
+        A late trade whose slot the clock has closed opens the next one of its session.
+        """
         cdef int64_t slot
         memset(&self.bar, 0, sizeof(Bar))
         self.bar.session_id = session.session_id
@@ -108,7 +112,8 @@ cdef class BarBuilder:
         self.bar.low = price
         self.bar.close = price
         if self.kind == KIND_TIME:
-            slot = (ts - session.t_open) // self._width_ns
+            slot = max(ts, min(self._closed, session.t_end - 1)) - session.t_open
+            slot //= self._width_ns
             self.bar.t_open = session.t_open + slot * self._width_ns
             self.bar.t_close = self.bar.t_open + self._width_ns
         else:
@@ -192,44 +197,115 @@ cdef class BarBuilder:
                 return k + 1
         return stop
 
-    cdef void absorb(
-        self, const int32_t* price, const int32_t* size, const int8_t* side, Py_ssize_t n
+    cdef Py_ssize_t sweep(
+        self,
+        const int32_t* price,
+        const int32_t* size,
+        const int8_t* side,
+        Py_ssize_t n,
+        int* outcome,
     ) noexcept nogil:
-        """Add trades of positive size to the open bar."""
-        cdef Py_ssize_t k
-        cdef int64_t high = self.bar.high, low = self.bar.low
-        cdef int64_t volume = 0, bid = 0, ask = 0, pv = 0, p2v = 0, large = 0
-        cdef int64_t p, q, limit = self._large
-        if n <= 0:
-            return
-        for k in range(n):
+        """Add trades of positive size to an open reversal bar until one reverses it.
+
+        Does `scan`, `extend` and `add_flow` in one loop, and returns how many were added.
+        """
+        cdef Py_ssize_t k = 0
+        cdef int64_t high = self.bar.high, low = self.bar.low, span = self.argument, p, q
+        cdef int64_t direction = self.bar.direction
+        cdef int64_t volume = 0, bid = 0, ask = 0
+        outcome[0] = OPEN
+        while k < n:
             p = price[k]
+            if p > high or p < low:
+                if (direction > 0 and p <= high - span) or (direction < 0 and p >= low + span):
+                    outcome[0] = CLOSED_BEFORE
+                    break
+                if direction == 0:
+                    direction = (p >= low + span) - (p <= high - span)
+                high = p if p > high else high
+                low = p if p < low else low
+            elif direction > 0:
+                if p <= high - span:
+                    outcome[0] = CLOSED_BEFORE
+                    break
+            elif direction < 0:
+                if p >= low + span:
+                    outcome[0] = CLOSED_BEFORE
+                    break
             q = size[k]
-            high = p if p > high else high
-            low = p if p < low else low
             volume += q
             bid += q if side[k] < 0 else 0
             ask += q if side[k] > 0 else 0
-            large += q if q >= limit else 0
+            k += 1
+        self.bar.direction = direction
+        if outcome[0] == CLOSED_BEFORE:
+            self.next_direction = -direction
+        if k > 0:
+            self.bar.high = high
+            self.bar.low = low
+            self.bar.close = price[k - 1]
+            self.bar.trades += k
+            self.bar.volume += volume
+            self.bar.bid_volume += bid
+            self.bar.ask_volume += ask
+        return k
+
+    cdef void absorb(
+        self, const int32_t* price, const int32_t* size, const int8_t* side, Py_ssize_t n
+    ) noexcept nogil:
+        """Add trades of positive size to the open bar, with all its sums."""
+        cdef Py_ssize_t k
+        cdef int64_t pv = 0, p2v = 0, large = 0, p, q
+        self.extend(price, n)
+        self.add_flow(size, side, n)
+        for k in range(n):
+            p = price[k]
+            q = size[k]
+            large += q if q >= self._large else 0
             pv += q * p
             p2v += q * p * p
-        self.bar.high = high
-        self.bar.low = low
-        self.bar.close = price[n - 1]
-        self.bar.volume += volume
-        self.bar.bid_volume += bid
-        self.bar.ask_volume += ask
         self.bar.large_volume += large
         self.bar.pv += pv
         self.bar.p2v += p2v
+
+    cdef void extend(self, const int32_t* price, Py_ssize_t n) noexcept nogil:
+        """Take the prices of trades into the open bar: extremes, close, count."""
+        cdef Py_ssize_t k
+        cdef int32_t high, low
+        if n <= 0:
+            return
+        high = price[0]
+        low = price[0]
+        for k in range(n):
+            high = price[k] if price[k] > high else high
+            low = price[k] if price[k] < low else low
+        self.bar.high = max(self.bar.high, <int64_t> high)
+        self.bar.low = min(self.bar.low, <int64_t> low)
+        self.bar.close = price[n - 1]
         self.bar.trades += n
 
+    cdef void add_flow(self, const int32_t* size, const int8_t* side, Py_ssize_t n) noexcept nogil:
+        """Take the sizes of trades into the open bar: volume, sold and bought."""
+        cdef Py_ssize_t k
+        cdef int64_t volume = 0, bid = 0, ask = 0
+        for k in range(n):
+            volume += size[k]
+            bid += size[k] if side[k] < 0 else 0
+            ask += size[k] if side[k] > 0 else 0
+        self.bar.volume += volume
+        self.bar.bid_volume += bid
+        self.bar.ask_volume += ask
+
     cdef void finish(self, int64_t ts, int64_t flags, Bar* out) noexcept nogil:
-        """Close the open bar; `ts` is the time of closing for all but time bars."""
+        """Close the open bar; `ts` is the time of closing for all but time bars.
+
+        A late trade closes its bar no earlier than the one before was closed.
+        """
         if self.kind == KIND_TIME and not flags & FLAG_PARTIAL:
             flags &= ~FLAG_SESSION_END
         else:
-            self.bar.t_close = ts
+            self.bar.t_close = max(ts, self._closed)
+        self._closed = self.bar.t_close
         self.bar.flags = flags
         out[0] = self.bar
         self.has_bar = False
@@ -248,7 +324,9 @@ cdef class Resampler:
         """Forget the open group."""
         self.has_bar = False
 
-    cdef bint close_before(self, const Bar* member, const Session* session, Bar* out) noexcept nogil:
+    cdef bint close_before(
+        self, const Bar* member, const Session* session, Bar* out
+    ) noexcept nogil:
         """Close the open group if `member` lies in a later slot; True if `out` was written."""
         if self.has_bar and member.t_open >= self.bar.t_close:
             out[0] = self.bar

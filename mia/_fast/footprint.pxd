@@ -3,6 +3,7 @@
 from libc.stdint cimport int8_t, int32_t, int64_t
 
 from mia._fast.profile cimport PriceRows
+from mia._fast.records cimport Bar
 
 
 cdef class Footprint:
@@ -15,4 +16,5 @@ cdef class Footprint:
     cdef void add_many(
         self, const int32_t* price, const int32_t* size, const int8_t* side, Py_ssize_t n
     ) noexcept nogil
+    cdef void total(self, Bar* bar) noexcept nogil
     cdef Py_ssize_t split(self, int64_t low, int64_t high) noexcept nogil

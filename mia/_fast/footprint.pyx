@@ -41,6 +41,24 @@ cdef class Footprint:
         for i in range(n):
             data[3 * (price[i] - base) + 1 + side[i]] += size[i]
 
+    cdef void total(self, Bar* bar) noexcept nogil:
+        """Write the sums of all rows to a bar: volume, sold, bought, pv, p2v."""
+        cdef const int64_t* cell = self._prints.data
+        cdef int64_t p, v
+        bar.volume = 0
+        bar.bid_volume = 0
+        bar.ask_volume = 0
+        bar.pv = 0
+        bar.p2v = 0
+        for p in range(self._prints.low, self._prints.high + 1):
+            cell = self._prints.data + 3 * (p - self._prints.base)
+            v = cell[0] + cell[1] + cell[2]
+            bar.volume += v
+            bar.bid_volume += cell[0]
+            bar.ask_volume += cell[2]
+            bar.pv += v * p
+            bar.p2v += v * p * p
+
     cdef Py_ssize_t split(self, int64_t low, int64_t high) noexcept nogil:
         """Write bid and ask volume of the rows low..high to the scratch columns.
 
@@ -76,7 +94,7 @@ cdef class Footprint:
 
     @property
     def rows(self):
-        """Copy of the rows from the lowest price up: int64, shape (rows, 3), sold/unknown/bought."""
+        """Copy of the rows from the lowest price up: int64, shape (n, 3), sold/unknown/bought."""
         cdef int64_t n = self._prints.high - self._prints.low + 1
         if n <= 0:
             return np.zeros((0, 3), np.int64)

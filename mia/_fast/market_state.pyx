@@ -12,7 +12,7 @@ Life of a bar. `_close` runs the steps of a primary close in their fixed order a
 
 cimport cython
 from libc.math cimport NAN, isnan
-from libc.string cimport memset
+from libc.string cimport memchr, memcpy, memset
 
 import numpy as np
 
@@ -22,6 +22,7 @@ from mia._fast.bars cimport (
     CLOSED_WITH,
     KIND_REVERSAL,
     KIND_TIME,
+    KIND_VOLUME,
     OPEN,
     find_session,
 )
@@ -79,13 +80,17 @@ cdef class MarketState:
         str primary="time:60",
         str micro="reversal:4",
         bint ready_made=False,
-        Py_ssize_t ring=65536,
+        Py_ssize_t ring=8192,
         Py_ssize_t rows=2048,
     ):
         cdef Py_ssize_t k
         cdef int64_t timeout
         if rows < 1:
             raise ValueError(f"rows must be at least 1, was {rows}")
+        if ring <= params[0].feat_f7_trades:
+            raise ValueError(
+                f"ring must exceed feat.f7_trades, {params[0].feat_f7_trades}, was {ring}"
+            )
         for k in range(1, sessions.shape[0]):
             if sessions[k].t_open != sessions[k - 1].t_end:
                 raise ValueError(f"session table has a hole before {sessions[k].session_id}")
@@ -95,12 +100,8 @@ cdef class MarketState:
         self.ticks = TickBuffer(ring)
         self.primary = BarSeries()
         self.micro = BarSeries()
-        self.globex_profile = Profile(params)
-        self.rth_profile = Profile(params)
+        self.levels = SessionLevels(params)
         self.footprint = Footprint()
-        self.cvd = Cvd()
-        self.vwap_globex = Vwap()
-        self.vwap_rth = Vwap()
         self._builder = BarBuilder(primary, self._p.feat_f8_min_lots)
         if ready_made:
             if self._builder.kind != KIND_TIME:
@@ -130,7 +131,6 @@ cdef class MarketState:
         self.wake = EVENT_CLOSE
         self.clear_options()
 
-
     def advance(
         self,
         const int64_t[::1] ts not None,
@@ -159,12 +159,15 @@ cdef class MarketState:
         Raises
         ------
         ValueError
-            If columns differ in length, a trade lies outside the session table, or the contract
-            changed inside a session.
+            If this state takes ready-made bars, columns differ in length, a trade lies outside
+            the session table, or the contract changed inside a session.
         RuntimeError
-            If another thread is inside, or `on_trade` waits for `resume`.
+            If another thread is inside, `on_trade` waits for `resume`, or recorded rows fill
+            their buffer.
         """
         cdef Py_ssize_t n = ts.shape[0], stop
+        if self._ready_made is not None:
+            raise ValueError("this market state takes ready-made bars, not trades")
         if not (price.shape[0] == n and size.shape[0] == n and side.shape[0] == n):
             raise ValueError("columns differ in length")
         if not 0 <= start <= n:
@@ -183,11 +186,13 @@ cdef class MarketState:
         """Apply one live trade and return the events.
 
         If a bar had to be evaluated first and the event is one of `wake`, the trade waits and
-        `PENDING` is set: act on the row, then call `resume`.
+        `PENDING` is set: act on the row, then call `resume`. Errors are those of `advance`.
         """
         cdef Py_ssize_t done
-        if self._busy or self._has_pending:
-            self._enter()
+        if self._ready_made is not None:
+            raise ValueError("this market state takes ready-made bars, not trades")
+        if self._busy or self._has_pending or self._n_rows == self._rows.shape[0]:
+            self._refuse()
         self._events = 0
         done = self._apply(&ts, &price, &size, &side, 0, 1)
         if done == 0:
@@ -204,9 +209,13 @@ cdef class MarketState:
         if not self._has_pending:
             return 0
         self._has_pending = False
-        return self.on_trade(
-            self._pending_ts, self._pending_price, self._pending_size, self._pending_side
-        )
+        try:
+            return self.on_trade(
+                self._pending_ts, self._pending_price, self._pending_size, self._pending_side
+            )
+        except RuntimeError:
+            self._has_pending = True
+            raise
 
     def advance_clock(self, int64_t now):
         """Close the open time bar if `now` has reached its end, and return the events."""
@@ -224,11 +233,16 @@ cdef class MarketState:
         finally:
             self._busy = False
 
-    def _enter(self):
+    def _refuse(self):
         if self._busy:
             raise RuntimeError("this market state is advanced by another thread")
         if self._has_pending:
             raise RuntimeError("a trade waits: call resume() first")
+        if self.record and self._n_rows == self._rows.shape[0]:
+            raise RuntimeError("the buffer of rows is full: call take_rows() first")
+
+    def _enter(self):
+        self._refuse()
         self._busy = True
         self._events = 0
 
@@ -270,10 +284,11 @@ cdef class MarketState:
                 self.footprint.reset()
             reach = min(stop, i + self.ticks.capacity)
             if self._builder.kind != KIND_TIME:
-                if session_stop < 0:
-                    session_stop = i
+                if session_stop <= i:
+                    session_stop = i + 1
                     while session_stop < stop and (
-                        ts[session_stop] < session.t_end or size[session_stop] <= 0
+                        session.t_open <= ts[session_stop] < session.t_end
+                        or size[session_stop] <= 0
                     ):
                         session_stop += 1
                 reach = min(reach, session_stop)
@@ -300,60 +315,98 @@ cdef class MarketState:
         Py_ssize_t stop,
     ) except -1 nogil:
         """Add the trades of [start, stop), which belong to the open bar, to everything."""
-        cdef Py_ssize_t k, n, tail
+        cdef Py_ssize_t k, n = stop - start, tail
         cdef int64_t t_open = self._sessions[self._session].t_open
         cdef int64_t large = self._p.feat_f8_min_lots
-        cdef int64_t last = self._last_price
-        cdef int sign = self._tick_sign
-        cdef bint fallback = self._p.flow_side_fallback
+        cdef int64_t high, low
+        cdef int64_t* cells
+        cdef int refused = 0
         cdef int64_t* to_ts
         cdef int32_t* to_price
         cdef int32_t* to_size
         cdef int8_t* to_side
-        self.ticks.make_room(stop - start)
+        self.ticks.make_room(n)
         tail = self.ticks._tail
         to_ts = &self.ticks._ts_event[tail]
         to_price = &self.ticks._price[tail]
         to_size = &self.ticks._trade_size[tail]
         to_side = &self.ticks._side[tail]
-        if not self._has_last:
-            last = price[start]
-            for k in range(start, stop):
-                if size[k] > 0 and ts[k] >= t_open:
-                    last = price[k]
-                    break
-        n = 0
         for k in range(start, stop):
-            if size[k] <= 0 or ts[k] < t_open:
-                self.rejected += size[k] != 0
-                continue
-            if price[k] != last:
-                sign = 1 if price[k] > last else -1
-                last = price[k]
-            to_ts[n] = ts[k]
-            to_price[n] = price[k]
-            to_size[n] = size[k]
-            to_side[n] = side[k] if side[k] != 0 or not fallback else <int8_t> sign
-            n += 1
-        if n == 0:
-            return 0
-        self._has_last = True
-        self._last_price = last
-        self._tick_sign = sign
+            refused |= (size[k] <= 0) | (ts[k] < t_open)
+        if not refused:
+            memcpy(to_ts, ts + start, n * sizeof(int64_t))
+            memcpy(to_price, price + start, n * sizeof(int32_t))
+            memcpy(to_size, size + start, n * sizeof(int32_t))
+            memcpy(to_side, side + start, n)
+        else:
+            n = 0
+            for k in range(start, stop):
+                if size[k] <= 0 or ts[k] < t_open:
+                    self.rejected += size[k] != 0
+                    continue
+                to_ts[n] = ts[k]
+                to_price[n] = price[k]
+                to_size[n] = size[k]
+                to_side[n] = side[k]
+                n += 1
+            if n == 0:
+                return 0
+        self._infer_sides(to_price, to_side, n)
         self._last_ts = to_ts[n - 1]
         self._session_trades += n
         self.accepted += n
         self.ticks._tail += n
         self.ticks._size += n
         self.ticks.total += n
-        self._builder.absorb(to_price, to_size, to_side, n)
-        self.footprint.cover(self._builder.bar.low, self._builder.bar.high)
-        self.footprint.add_many(to_price, to_size, to_side, n)
+        high = self._builder.bar.high
+        low = self._builder.bar.low
+        self.footprint.cover(low, high)
+        cells = self.footprint._prints.data + 1 - 3 * self.footprint._prints.base
         for k in range(n):
+            if to_price[k] > high or to_price[k] < low:
+                high = max(high, to_price[k])
+                low = min(low, to_price[k])
+                self.footprint.cover(low, high)
+                cells = self.footprint._prints.data + 1 - 3 * self.footprint._prints.base
+            cells[3 * <int64_t> to_price[k] + (to_side[k] > 0) - (to_side[k] < 0)] += to_size[k]
             if to_size[k] >= large:
+                self._builder.bar.large_volume += to_size[k]
                 if to_side[k] != 0:
                     self.order_flow.large_trades.push(to_ts[k], to_size[k], to_side[k])
+        self._builder.bar.high = high
+        self._builder.bar.low = low
+        self._builder.bar.close = to_price[n - 1]
+        self._builder.bar.trades += n
+        if self._builder.kind == KIND_VOLUME:
+            self.footprint.total(&self._builder.bar)
         return self._run_micro(n)
+
+    cdef void _infer_sides(
+        self, const int32_t* price, int8_t* side, Py_ssize_t n
+    ) noexcept nogil:
+        """Apply the tick rule: unknown sides take the sign of the last change of price."""
+        cdef Py_ssize_t k
+        cdef int64_t last = self._last_price if self._has_last else price[0]
+        cdef int sign = self._tick_sign
+        if self._p.flow_side_fallback and memchr(side, 0, n) != NULL:
+            for k in range(n):
+                if price[k] != last:
+                    sign = 1 if price[k] > last else -1
+                    last = price[k]
+                if side[k] == 0:
+                    side[k] = <int8_t> sign
+        else:
+            # Every side is known: only the newest change of price matters for what follows.
+            k = n - 1
+            while k > 0 and price[k - 1] == price[k]:
+                k -= 1
+            if k > 0:
+                last = price[k - 1]
+            if price[k] != last:
+                sign = 1 if price[k] > last else -1
+        self._has_last = True
+        self._last_price = price[n - 1]
+        self._tick_sign = sign
 
     cdef int _run_micro(self, Py_ssize_t n) except -1 nogil:
         """Feed the newest `n` trades of the tick buffer to the micro stream."""
@@ -367,8 +420,12 @@ cdef class MarketState:
         while m < n:
             if not self._micro_builder.has_bar:
                 self._micro_builder.begin(&self._sessions[self._session], ts[m], price[m])
-            j = self._micro_builder.scan(ts, price, size, m, n, &outcome)
-            self._micro_builder.absorb(price + m, size + m, side + m, j - m)
+            if self._micro_builder.kind == KIND_REVERSAL:
+                j = m + self._micro_builder.sweep(price + m, size + m, side + m, n - m, &outcome)
+            else:
+                j = self._micro_builder.scan(ts, price, size, m, n, &outcome)
+                self._micro_builder.extend(price + m, j - m)
+                self._micro_builder.add_flow(size + m, side + m, j - m)
             if outcome != OPEN:
                 self._micro_builder.finish(ts[j - 1] if outcome == CLOSED_WITH else ts[j], 0, &bar)
                 self._close_micro(&bar)
@@ -390,7 +447,6 @@ cdef class MarketState:
             self._patterns, last, count, atr, vol_ref, strict, &self._p, self._pattern_hit
         )
         self._micro_volume_ref.push(phase, <double> bar.volume)
-
 
     def advance_bars(self, const Bar[::1] bars not None, Py_ssize_t start=0):
         """Apply ready-made bars from `start` until an event of `wake`; return where it stopped.
@@ -467,7 +523,6 @@ cdef class MarketState:
         finally:
             self._busy = False
 
-
     cdef int _end_session(self) except -1 nogil:
         """Keep what the next session carries of the one that ends."""
         cdef Bar bar
@@ -475,14 +530,7 @@ cdef class MarketState:
         if self._micro_builder is not None and self._micro_builder.has_bar:
             self._micro_builder.finish(self._last_ts, FLAG_SESSION_END, &bar)
             self._close_micro(&bar)
-        if not self.rth_profile.empty() and self._last_rth_close >= (
-            session.t_rth_open + self._p.profile_prev_min_minutes * 60 * SECOND
-        ):
-            self.rth_profile.evaluate()
-            self._has_previous = True
-            self._previous_poc = self.rth_profile.poc
-            self._previous_vah = self.rth_profile.vah
-            self._previous_val = self.rth_profile.val
+        self.levels.keep(session)
         self._tiers.end_session()
         return 0
 
@@ -496,7 +544,7 @@ cdef class MarketState:
         self._session = k
         if self._contract != self._next_contract:
             self._contract = self._next_contract
-            self._has_previous = False
+            self.levels.forget_previous()
             self._forget_options()
         self._builder.reset()
         if self._micro_builder is not None:
@@ -506,17 +554,13 @@ cdef class MarketState:
         self.ticks.reset()
         self.primary.reset()
         self.micro.reset()
-        self.globex_profile.reset()
-        self.rth_profile.reset()
+        self.levels.reset()
         self.footprint.reset()
-        self.cvd.reset()
-        self.vwap_globex.reset()
-        self.vwap_rth.reset()
         self.timeframes.reset()
         self._patterns.reset()
         self._navale.reset()
         self._regime.reset()
-        self.order_flow.reset()
+        self.order_flow.start(self._sessions[k].t_open)
         self.confluence.clear()
         self._evidence.clear()
         for kind in range(4):
@@ -524,22 +568,24 @@ cdef class MarketState:
         self._has_last = False
         self._tick_sign = 0
         self._session_trades = 0
-        self._has_overnight = False
-        self._last_rth_close = 0
         self._events |= EVENT_SESSION
         return 0
 
-
-    cdef int _close(self, const Bar* bar) except -1 nogil:
+    cdef int _close(self, Bar* bar) except -1 nogil:
         """Evaluate a closed primary bar, in the order of the method."""
         cdef const Session* session = &self._sessions[self._session]
-        cdef const Bar* last = self.primary.push(bar)
-        cdef Py_ssize_t count = self.primary.count, k, n
+        cdef const Bar* last
+        cdef Py_ssize_t count, k, n
         cdef int64_t phase = phase_of(session, bar.t_open)
         cdef int64_t volume = 0
         cdef double cold = self._p.stats_vol_ref_cold, stacked = NAN, weight = 0.5
         cdef Py_ssize_t wanted
+        cdef const double* hvn = NULL
         cdef Row* row
+        if self._ready_made is None:
+            self.footprint.total(bar)
+        last = self.primary.push(bar)
+        count = self.primary.count
         self._newest = self._n_rows if self.record else 0
         row = &self._rows[self._newest]
         memset(row, 0, sizeof(Row))
@@ -548,6 +594,7 @@ cdef class MarketState:
         row.contract = self._contract
         row.phase = phase_of(session, bar.t_close)
         row.rth = session.t_rth_open <= bar.t_open < session.t_rth_close
+        row.t_rth_open = session.t_rth_open
         row.t_rth_close = session.t_rth_close
 
         row.atr = average_true_range(last, count, self._p.stats_atr_bars)
@@ -564,9 +611,9 @@ cdef class MarketState:
             row.vol_ref = self._volume_ref.reference(phase, cold)
         row.atr_ref = self._atr_ref.reference(phase, NAN)
 
-        self._accumulate(bar, row)
-        self._vwap_slope(count - 1, row)
-        self._levels(bar, row)
+        self.levels.add(
+            bar, &self.footprint._prints if self._ready_made is None else NULL, session, row
+        )
 
         if self._ready_made is not None:
             detect_on(
@@ -637,18 +684,8 @@ cdef class MarketState:
 
         n = 0
         if row.developing_valid:
-            if self._rth_developing(bar):
-                n = self.rth_profile.find_hvn()
-                self.confluence.update(
-                    last, count, row, &self._options, &self.rth_profile._nodes[0], n
-                )
-            else:
-                n = self.globex_profile.find_hvn()
-                self.confluence.update(
-                    last, count, row, &self._options, &self.globex_profile._nodes[0], n
-                )
-        else:
-            self.confluence.update(last, count, row, &self._options, NULL, 0)
+            n = self.levels.nodes(bar, session, &hvn)
+        self.confluence.update(last, count, row, &self._options, hvn, n)
         self._evidence.update(
             last,
             count,
@@ -673,103 +710,11 @@ cdef class MarketState:
                 self._events |= EVENT_ROWS
         return 0
 
-    cdef int _accumulate(self, const Bar* bar, Row* row) except -1 nogil:
-        """Add the bar to CVD, both VWAP anchors, the profiles and the extremes."""
-        cdef const Session* session = &self._sessions[self._session]
-        if row.index == 0:
-            self._session_high = bar.high
-            self._session_low = bar.low
-        self._session_high = max(self._session_high, bar.high)
-        self._session_low = min(self._session_low, bar.low)
-        if bar.t_open < session.t_rth_open:
-            if not self._has_overnight:
-                self._overnight_high = bar.high
-                self._overnight_low = bar.low
-                self._has_overnight = True
-            self._overnight_high = max(self._overnight_high, bar.high)
-            self._overnight_low = min(self._overnight_low, bar.low)
-        self.cvd.add(bar.ask_volume - bar.bid_volume)
-        self.vwap_globex.add(bar)
-        if row.rth:
-            self.vwap_rth.add(bar)
-            self._last_rth_close = bar.t_close
-        if bar.flags & FLAG_READY_MADE:
-            self.globex_profile.add_range(bar)
-            if row.rth:
-                self.rth_profile.add_range(bar)
-        else:
-            self.globex_profile.add_prints(&self.footprint._prints)
-            if row.rth:
-                self.rth_profile.add_prints(&self.footprint._prints)
-        row.cvd = self.cvd.value
-        row.vwap_rth = self.vwap_rth.mean()
-        row.vwap_rth_sd = self.vwap_rth.deviation()
-        if self._p.vwap_anchor == 0:
-            row.vwap = self.vwap_globex.mean()
-            row.vwap_sd = self.vwap_globex.deviation()
-        else:
-            row.vwap = row.vwap_rth
-            row.vwap_sd = row.vwap_rth_sd
-        return 0
-
-    cdef void _vwap_slope(self, Py_ssize_t index, Row* row) noexcept nogil:
-        cdef int64_t span = self._p.vwap_slope_bars
-        cdef double before
-        self._vwaps[index % VWAP_HISTORY] = row.vwap
-        if index >= span:
-            before = self._vwaps[(index - span) % VWAP_HISTORY]
-            if not isnan(before) and not isnan(row.vwap):
-                row.vslope = (row.vwap - before) / span
-                row.vslope_valid = 1
-
-    cdef bint _rth_developing(self, const Bar* bar) noexcept nogil:
-        """Whether developing levels come from the RTH profile at this close."""
-        cdef const Session* session = &self._sessions[self._session]
-        return (
-            session.t_rth_open + self._p.profile_min_minutes * 60 * SECOND
-            <= bar.t_close
-            < session.t_rth_close
-        ) and not self.rth_profile.empty()
-
-    cdef int _levels(self, const Bar* bar, Row* row) except -1 nogil:
-        """Profile levels, those of the previous session, and the session's extremes."""
-        cdef const Session* session = &self._sessions[self._session]
-        if not self.globex_profile.empty():
-            self.globex_profile.evaluate()
-            row.profile_valid = 1
-            row.poc = self.globex_profile.poc
-            row.vah = self.globex_profile.vah
-            row.val = self.globex_profile.val
-        if self._rth_developing(bar):
-            self.rth_profile.evaluate()
-            row.developing_valid = 1
-            row.developing_poc = self.rth_profile.poc
-            row.developing_vah = self.rth_profile.vah
-            row.developing_val = self.rth_profile.val
-        elif row.profile_valid and bar.t_close >= (
-            session.t_open + self._p.profile_min_minutes * 60 * SECOND
-        ):
-            row.developing_valid = 1
-            row.developing_poc = row.poc
-            row.developing_vah = row.vah
-            row.developing_val = row.val
-        row.previous_valid = self._has_previous
-        row.previous_poc = self._previous_poc
-        row.previous_vah = self._previous_vah
-        row.previous_val = self._previous_val
-        row.session_high = self._session_high
-        row.session_low = self._session_low
-        row.overnight_valid = self._has_overnight and bar.t_close >= session.t_rth_open
-        row.overnight_high = self._overnight_high
-        row.overnight_low = self._overnight_low
-        return 0
-
     cdef void _forget_options(self) noexcept nogil:
         memset(&self._options, 0, sizeof(OptionsInput))
         self._options.gamma_flip = NAN
         self._options.call_wall = NAN
         self._options.put_wall = NAN
-
 
     def set_contract(self, int64_t contract):
         """Announce the contract, by an ordinal of the caller's, of the data that follow.
@@ -844,4 +789,7 @@ cdef class MarketState:
         """The open primary bar as a dict, None without one."""
         if self._ready_made is not None:
             return self._ready_made.bar if self._ready_made.has_bar else None
-        return self._builder.bar if self._builder.has_bar else None
+        if not self._builder.has_bar:
+            return None
+        self.footprint.total(&self._builder.bar)
+        return self._builder.bar

@@ -1,8 +1,10 @@
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 FILL_DTYPE: np.dtype[np.void]
 
+@disjoint_base
 class OrderTable:
     capacity: int
     latency_ns: int

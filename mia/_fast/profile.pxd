@@ -27,6 +27,9 @@ cdef int rows_cover(PriceRows* rows, int64_t low, int64_t high) except -1 nogil
 cdef class Profile:
     cdef PriceRows _rows        # volume in units of 2 ** -LOT_SHIFT lot
     cdef int64_t _total         # sum of all rows
+    cdef int64_t _most          # largest row
+    cdef int64_t _largest       # its price, meaningful while _most is above 0
+    cdef bint _tied             # another row is as large
     cdef readonly int64_t poc   # after `evaluate`, ticks
     cdef readonly int64_t val
     cdef readonly int64_t vah
@@ -35,9 +38,10 @@ cdef class Profile:
     cdef int64_t[::1] _smooth   # scratch: smoothed rows
 
     cpdef void reset(self) noexcept nogil
+    cdef void _note(self, int64_t low, int64_t high) noexcept nogil
     cdef bint empty(self) noexcept nogil
     cdef int add_prints(self, const PriceRows* prints) except -1 nogil
     cdef int add_range(self, const Bar* bar) except -1 nogil
     cdef void evaluate(self) noexcept nogil
-    cdef Py_ssize_t find_hvn(self) noexcept nogil
+    cdef Py_ssize_t find_hvn(self) except -1 nogil
     cdef Py_ssize_t _nodes_of(self, bint high, double* out, Py_ssize_t room) noexcept nogil

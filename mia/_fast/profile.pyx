@@ -13,6 +13,7 @@ import numpy as np
 
 cdef enum:
     MAX_NODES = 256
+    MAX_SPAN = 1 << 22          # beyond any session: such prices are an error of the source
 
 
 cdef int rows_init(PriceRows* rows, int64_t capacity, int64_t columns) except -1 nogil:
@@ -59,6 +60,8 @@ cdef int rows_cover(PriceRows* rows, int64_t low, int64_t high) except -1 nogil:
         last = max(rows.high, high)
     if not (rows.base <= first and last < rows.base + rows.capacity):
         span = last - first + 1
+        if span > MAX_SPAN:
+            raise ValueError("prices of one session span more than four million ticks")
         capacity = rows.capacity
         while capacity < 2 * span:
             capacity *= 2
@@ -82,6 +85,16 @@ cdef int rows_cover(PriceRows* rows, int64_t low, int64_t high) except -1 nogil:
     rows.low = first
     rows.high = last
     return 0
+
+
+cdef int64_t _least_multiple(double bound, int64_t n) noexcept nogil:
+    """Smallest integer t with t * n >= bound, as the comparison in float64 has it."""
+    cdef int64_t t = <int64_t> (bound / n)
+    while t > 0 and <double> ((t - 1) * n) >= bound:
+        t -= 1
+    while <double> (t * n) < bound:
+        t += 1
+    return t
 
 
 @cython.final
@@ -111,6 +124,20 @@ cdef class Profile:
         """Start a session with empty rows."""
         rows_clear(&self._rows)
         self._total = 0
+        self._most = 0
+        self._tied = False
+
+    cdef void _note(self, int64_t low, int64_t high) noexcept nogil:
+        """Keep track of the largest row after the rows low..high have grown."""
+        cdef const int64_t* row = self._rows.data - self._rows.base
+        cdef int64_t p
+        for p in range(low, high + 1):
+            if row[p] > self._most:
+                self._most = row[p]
+                self._largest = p
+                self._tied = False
+            elif row[p] == self._most and p != self._largest:
+                self._tied = True
 
     cdef bint empty(self) noexcept nogil:
         return self._rows.low > self._rows.high
@@ -129,6 +156,7 @@ cdef class Profile:
             lots = cell[3 * p] + cell[3 * p + 1] + cell[3 * p + 2]
             row[p] += lots << LOT_SHIFT
             self._total += lots << LOT_SHIFT
+        self._note(prints.low, prints.high)
         return 0
 
     cdef int add_range(self, const Bar* bar) except -1 nogil:
@@ -141,26 +169,25 @@ cdef class Profile:
         for p in range(n):
             row[p] += share
         self._total += share * n
+        self._note(bar.low, bar.high)
         return 0
 
     cdef void evaluate(self) noexcept nogil:
         """Find POC and value area; the profile is not empty."""
         cdef const int64_t* row = self._rows.data + (self._rows.low - self._rows.base)
         cdef int64_t n = self._rows.high - self._rows.low + 1
-        cdef int64_t p, best = 0, most = row[0], off, best_off = n - 1
+        cdef int64_t p, best, most = self._most, off, best_off
         cdef int64_t a, b, cum, up, dn, target
-        for p in range(1, n):
-            if row[p] > most:
-                most = row[p]
-                best = p
-        # Ties: nearest to the middle of the range, then the lower row.
-        best_off = llabs(2 * best - (n - 1))
-        for p in range(best + 1, n):
-            if row[p] == most:
-                off = llabs(2 * p - (n - 1))
-                if off < best_off:
-                    best = p
-                    best_off = off
+        best = self._largest - self._rows.low
+        if self._tied or most == 0:
+            # Ties: nearest to the middle of the range, then the lower row.
+            best_off = n
+            for p in range(n):
+                if row[p] == most:
+                    off = llabs(2 * p - (n - 1))
+                    if off < best_off:
+                        best = p
+                        best_off = off
         a = best
         b = best
         cum = most
@@ -185,41 +212,64 @@ cdef class Profile:
         self.val = self._rows.low + a
         self.vah = self._rows.low + b
 
-    cdef Py_ssize_t find_hvn(self) noexcept nogil:
+    cdef Py_ssize_t find_hvn(self) except -1 nogil:
         """Write the high-volume nodes, ascending, to `_nodes` and return their count."""
+        if self._rows.high - self._rows.low >= self._smooth.shape[0]:
+            with gil:
+                self._fit_scratch()
         return self._nodes_of(True, &self._nodes[0], MAX_NODES)
 
     cdef Py_ssize_t _nodes_of(self, bint high, double* out, Py_ssize_t room) noexcept nogil:
         cdef const int64_t* row = self._rows.data + (self._rows.low - self._rows.base)
         cdef int64_t n = self._rows.high - self._rows.low + 1
         cdef int64_t m = self._p.profile_smooth, w = self._p.profile_node_window
-        cdef int64_t p, q, total = 0, window = 0, first = 0, last = -2, level = 0
+        cdef int64_t p, q, total, window = 0, first = 0, last = -2, level = 0, threshold
+        cdef int64_t first_row, last_row, head
         cdef int64_t* s = &self._smooth[0]
         cdef double bound
         cdef bint keeps
         cdef Py_ssize_t found = 0
         if n < 2 * w + 1 or n > self._smooth.shape[0]:
             return 0
+        # Sum of all smoothed rows: rows near an end are counted in fewer windows.
+        total = (2 * m + 1) * self._total
         for p in range(min(m, n)):
+            total -= (m - p) * (row[p] + row[n - 1 - p])
             window += row[p]
-        for p in range(n):
-            if p + m < n:
-                window += row[p + m]
-            if p - m - 1 >= 0:
-                window -= row[p - m - 1]
+        head = min(m + 1, n)
+        for p in range(head):
+            window += row[p + m] if p + m < n else 0
             s[p] = window
-            total += window
+        for p in range(head, n - m):
+            window += row[p + m] - row[p - m - 1]
+            s[p] = window
+        for p in range(max(head, n - m), n):
+            window -= row[p - m - 1]
+            s[p] = window
         bound = (self._p.profile_hvn_ratio if high else self._p.profile_lvn_ratio) * total
-        for p in range(n):
+        threshold = _least_multiple(bound, n)
+        if high:
+            first_row = 0
+            last_row = n - 1
+        else:
+            first_row = w
+            last_row = n - 1 - w
+        p = first_row - 1
+        while True:
+            p += 1
             if high:
-                keeps = <double> (s[p] * n) >= bound
+                while p <= last_row and s[p] < threshold:
+                    p += 1
             else:
-                keeps = p >= w and p <= n - 1 - w and <double> (s[p] * n) <= bound
-            if keeps:
-                for q in range(max(0, p - w), min(n - 1, p + w) + 1):
-                    if (s[q] > s[p]) if high else (s[q] < s[p]):
-                        keeps = False
-                        break
+                while p <= last_row and <double> (s[p] * n) > bound:
+                    p += 1
+            if p > last_row:
+                break
+            keeps = True
+            for q in range(max(0, p - w), min(n - 1, p + w) + 1):
+                if (s[q] > s[p]) if high else (s[q] < s[p]):
+                    keeps = False
+                    break
             if not keeps:
                 continue
             if last == p - 1 and level == s[p]:
@@ -244,6 +294,7 @@ cdef class Profile:
         rows_cover(&self._rows, price, price)
         self._rows.data[price - self._rows.base] += size << LOT_SHIFT
         self._total += size << LOT_SHIFT
+        self._note(price, price)
 
     def add_bar(self, int64_t high, int64_t low, int64_t volume):
         """Spread `volume` contracts over [low, high] ticks.

@@ -1,6 +1,6 @@
 """Circular buffer of the newest trades, readable in one piece.
 
-Memory is twice the capacity. Trades are appended at the tail; when the memory is used up, the
+Memory is four times the capacity. Trades are appended at the tail; when the memory is used up, the
 newest `capacity` of them move to its front, so that the newest trades always lie side by side
 and appending costs O(1) on average.
 """
@@ -37,10 +37,10 @@ cdef class TickBuffer:
             raise ValueError(f"capacity must be at least 1, was {capacity}")
         self.capacity = capacity
         memory = (
-            np.zeros(2 * capacity, np.int64),
-            np.zeros(2 * capacity, np.int32),
-            np.zeros(2 * capacity, np.int32),
-            np.zeros(2 * capacity, np.int8),
+            np.zeros(4 * capacity, np.int64),
+            np.zeros(4 * capacity, np.int32),
+            np.zeros(4 * capacity, np.int32),
+            np.zeros(4 * capacity, np.int8),
         )
         self._ts_event, self._price, self._trade_size, self._side = memory
         self._memory = tuple([column.view() for column in memory])
@@ -58,9 +58,9 @@ cdef class TickBuffer:
     cdef void make_room(self, Py_ssize_t n) noexcept nogil:
         """Let the next `n` <= capacity trades be appended side by side with what is kept."""
         cdef Py_ssize_t keep, first
-        if self._tail + n <= 2 * self.capacity:
+        if self._tail + n <= 4 * self.capacity:
             return
-        keep = min(self._size, 2 * self.capacity - n)
+        keep = min(self._size, 4 * self.capacity - n)
         keep = min(keep, self.capacity)
         first = self._tail - keep
         memmove(&self._ts_event[0], &self._ts_event[first], keep * sizeof(int64_t))

@@ -133,6 +133,12 @@ def test_close_below_a_green_base_violates_only_with_a_red_bar():
     assert red["golden"] == pytest.approx(-0.6)
 
 
+def test_a_candidate_that_is_not_confirmed_is_dropped_after_twenty_bars():
+    wide = [(103, 123, 83, 103, 900, 450, 450)] * 21
+    battle = fight(make_bars(COLUMNS, [*BASE, *wide]))[0]
+    assert battle["has_candidate"].tolist() == [0, 0] + [1] * 22 + [0]
+
+
 def test_history_keeps_the_accepted_bases_newest_last():
     case = next(c.values[0] for c in cases("05_battle_navale") if "replaces" in c.id)
     _, kernel = fight(vector_bars(case["inputs"]))

@@ -96,10 +96,10 @@ def test_p1_a_tie_takes_the_developing_level() -> None:
 
 
 # SD 4: z = -2.25, -2.5, -2.0 at the three closes.
-# .50*(2.5 - 1)/1.5 .50 + .25*.8 .20 + .15*clv 4/5 .12 + .10*F3 .03 = .85; lowest low 15986
+# .50*(2.5 - 1)/1.5 .50 + .25*.8 .20 + .15*clv 4/5 .12 + .10*F3 .03 = .85; the lowest low is 15985.
 STRETCHED = Close(
     [
-        (15992, 15993, 15989, 15991),
+        (15992, 15993, 15985, 15991),
         (15991, 15992, 15986, 15990),
         (15990, 15993, 15988, 15992),
     ],
@@ -109,7 +109,7 @@ STRETCHED = Close(
 
 
 def test_p2_a_turn_far_below_a_flat_vwap_aims_at_the_vwap() -> None:
-    assert STRETCHED.hits() == hit(P2, 0.85, 16000, 15984, 16000, 1)
+    assert STRETCHED.hits() == hit(P2, 0.85, 16000, 15983, 16000, 1)
 
 
 def test_p2_z_is_that_of_each_close_with_its_own_vwap() -> None:
@@ -201,7 +201,7 @@ def test_p3_bears_a_pin_below_one_half() -> None:
 
 
 # Base 15990 to 15998, launched at this bar.
-# .6*(.4/.5) .48 + .4*.8 .32 = .80; low - 4 = 15986, the wide stop is 10 below 16000 = 15990
+# .6*(.4/.5) .48 + .4*.8 .32 = .80; low - 4 = 15986, the wide stop is 10 below 16002 = 15992
 LAUNCH = Close(
     [(15996, 16001, 15996, 16000)],
     fields={
@@ -226,16 +226,18 @@ def test_p4_a_launch_that_the_battle_confirms_is_a_hit_at_the_edge_it_left() -> 
 
 
 def test_p4_the_stop_leaves_room_for_the_base() -> None:
-    # Close 15991 inside the base: low - 4 is only 5 away, the rule asks max(6, 8 + 2) = 10.
-    assert PULLED_BACK.hits() == hit(P4, 0.8, 15998, 15981, NAN, 1)
-    # A base of 3 ticks is exempt: 15988 - 4.
-    small = PULLED_BACK.but(battle__active_low=15988, battle__active_high=15991)
+    # A buy stop at 15993 inside the base: low - 4 is only 7 away, the rule asks max(6, 8 + 2) = 10.
+    assert PULLED_BACK.hits() == hit(P4, 0.8, 15998, 15983, NAN, 1)
+    # A base of 3 ticks is exempt: 6 below 15989 would be 15983, but 15988 - 4 stays.
+    small = PULLED_BACK.but(
+        ohlc=[(15986, 15988, 15985, 15987)], battle__active_low=15988, battle__active_high=15991
+    )
     assert small.hits() == hit(P4, 0.8, 15991, 15984, NAN, 1)
 
 
 def test_p4_either_long_pattern_serves_instead_of_a_launch() -> None:
     other = PULLED_BACK.but(pattern=(0, 0, 0, 0.61))
-    assert other.hits() == hit(P4, 0.8, 15998, 15981, NAN, 1)
+    assert other.hits() == hit(P4, 0.8, 15998, 15983, NAN, 1)
 
 
 @pytest.mark.parametrize(
@@ -245,6 +247,7 @@ def test_p4_either_long_pattern_serves_instead_of_a_launch() -> None:
         LAUNCH.but(battle__golden=0.0),
         LAUNCH.but(battle__confidence=0.44),
         LAUNCH.but(battle__launched=0),
+        LAUNCH.but(battle__active_launch=-1),  # not accepted: the active base is an older one
         LAUNCH.but(battle__active_dir=0),
         PULLED_BACK.but(pattern=(0.6, 0, 0, 0)),
         PULLED_BACK.but(pattern=(0, 0.9, 0.9, 0)),  # short patterns
@@ -311,3 +314,10 @@ def test_the_minimum_strength_of_each_pattern_decides_what_is_traded() -> None:
     rows["feature"][:, 3] = DIP.f4
     evidence.Evidence(kernel_params(es_pattern_min_strength_P1=0.63)).run(bars, rows)
     assert setups_of(rows[-1])[0][-1] == 1
+
+
+def test_hits_replace_the_setups_that_a_row_held() -> None:
+    bars = make_bars(DIP.ohlc, delta=60)
+    rows = make_rows(bars, n_setups=3, setup_kind=int(P5), **DIP.fields)
+    evidence.Evidence(kernel_params()).run(bars, rows)
+    assert [found[0] for found in setups_of(rows[-1])] == [P1]

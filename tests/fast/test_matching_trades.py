@@ -109,6 +109,24 @@ def test_late_trade_older_than_an_order_does_not_fill_it():
     assert run(engine, trades(106, ts=[10])) == [(1, 10, 1, 107, 106)]
 
 
+def test_late_trade_older_than_the_entrys_fill_does_not_hit_its_stop():
+    engine = bracket(STOP, 100, 95, 110)
+    assert run(engine, trades(100, 94, ts=[10, 9])) == [(1, 10, 1, 101, 100)]
+    assert run(engine, trades(94, ts=[10])) == [(2, 10, 1, 93, 94)]
+
+
+def test_request_stamped_before_an_earlier_one_counts_as_sent_with_it():
+    engine = alone(LIMIT, 1, 50, sent=10)
+    engine.submit(3, 1, MARKET, 1)
+    assert [f.ts for f in run(engine, trades(100, 101, ts=[9, 10]))] == [10]
+
+
+def test_child_cancelled_by_the_trade_that_fills_the_entry_stays_cancelled():
+    engine = bracket(LIMIT, 100, 95, 110)
+    engine.cancel(2, 1)
+    assert [f.order_id for f in run(engine, trades(94, 94))] == [1]
+
+
 def test_cancellation_takes_its_time_too():
     tape = trades(100, 105, ts=[14, 15])
     for latency, filled in ((5, False), (6, True)):

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from fast.kernel_samples import atr_of, bar_series, cases, close_to, mirror, vector_bars
+from fast.kernel_samples import atr_of, bar_series, cases, close_to, make_bars, mirror, vector_bars
 from hypothesis import given, settings
 
 from mia._fast import regime
@@ -9,7 +9,6 @@ from mia.core.kernel_params import kernel_params
 
 MIRRORED = [1, 0, 3, 2, 5, 4, 6, 7, 8]
 CASES = cases("10_regime")
-RANGES = (Regime.RANGE_BULLISH_BIAS, Regime.RANGE_BEARISH_BIAS, Regime.RANGE_NEUTRAL)
 
 
 def classify(bars, atr, vslope, **overrides):
@@ -38,17 +37,19 @@ def test_regime_is_that_of_the_vectors(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_edges_stay_while_a_range_is_published(case):
+def test_edges_are_the_last_accepted_until_another_regime_is_published(case):
     found = classify(vector_bars(case["inputs"]), case["inputs"]["atr"], case["inputs"]["vslope"])
-    last = None
+    last = (np.nan,) * 3
+    published = Regime.UNCLEAR
     for k, row in enumerate(found):
-        accepted = case["expected"]["qr"][k] is not None
-        if accepted:
-            last = row["resistance"], row["support"], row["tolerance"]
-        if accepted or row["regime"] in RANGES:
-            assert (row["resistance"], row["support"], row["tolerance"]) == last
-        else:
-            assert np.isnan([row["resistance"], row["support"], row["tolerance"]]).all()
+        edges = row["resistance"], row["support"], row["tolerance"]
+        if case["expected"]["qr"][k] is not None:
+            assert edges[:2] == (case["expected"]["R"][k], case["expected"]["S"][k])
+            last = edges
+        elif row["regime"] != published:
+            last = (np.nan,) * 3
+        assert np.array_equal(edges, last, equal_nan=True)
+        published = row["regime"]
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -111,6 +112,15 @@ def test_edges_are_the_most_tested_ranks_of_the_window(bars):
         below = [lows[n - ((100 - q) * n + 99) // 100] for q in (5, 10, 15)]
         assert row["resistance"] == max(above, key=lambda p: tests(window["high"], p))
         assert row["support"] == max(below, key=lambda p: tests(window["low"], p))
+
+
+def test_only_the_newest_events_must_point_to_the_side_of_a_strong_trend():
+    turns = {0: 94, 2: 100, 5: 92, 8: 97, 11: 93, 14: 103, 17: 99, 20: 109, 23: 105, 26: 115}
+    price = np.rint(np.interp(np.arange(30), [*turns, 29], [*turns.values(), 112])).astype(int)
+    bars = make_bars(("o", "h", "l", "c", "v"), [(p, p + 1, p - 1, p, 100) for p in price])
+    row = classify(bars, 4.0, 1.0)[-1]
+    assert (row["up"], row["down"], row["raw"]) == (6, 1, Regime.STRONG_TREND_BULL)
+    assert classify(bars, 4.0, 1.0, reg_intact=7)[-1]["raw"] != Regime.STRONG_TREND_BULL
 
 
 def test_a_class_is_published_when_it_has_held():

@@ -47,11 +47,11 @@ def ge(a: float, b: float) -> bool:
 
 
 def lt(a: float, b: float) -> bool:
-    return gt(b, a)
+    return b - a > TOLERANCE
 
 
 def le(a: float, b: float) -> bool:
-    return ge(b, a)
+    return b - a >= -TOLERANCE
 
 
 def floor_tol(x: float) -> int:
@@ -87,10 +87,10 @@ def mean(x: Sequence[float]) -> float:
     return sum(x) / len(x)
 
 
-def std(x: Sequence[float]) -> float:
-    """Population standard deviation, by two passes."""
-    centre = mean(x)
-    return math.sqrt(sum((v - centre) ** 2 for v in x) / len(x))
+def std(x: Sequence[int]) -> float:
+    """Population standard deviation of integers, exact up to the root."""
+    n, total = len(x), sum(x)
+    return math.sqrt(n * sum(v * v for v in x) - total * total) / n
 
 
 def median(x: Sequence[float]) -> float:

@@ -113,14 +113,17 @@ def range_test(bars: Sequence[Bar], atr: float, p: SimpleNamespace) -> Range | N
     n = len(window)
     tol = max(p.reg_tol_ticks, p.reg_tol_atr * atr)
     highs, lows = [b.high for b in window], [b.low for b in window]
-    resistance = max(
-        (rank_hi(highs, q) for q in (95, 90, 85)), key=lambda level: _tests(highs, level, tol)
-    )
-    support = max((rank_lo(lows, q) for q in (5, 10, 15)), key=lambda v: _tests(lows, v, tol))
+    # A dict keeps the order in which levels are put in, and max returns the first of equals.
+    tops = dict.fromkeys(rank_hi(highs, q) for q in (95, 90, 85))
+    bottoms = dict.fromkeys(rank_lo(lows, q) for q in (5, 10, 15))
+    tops = {level: _tests(highs, level, tol) for level in tops}
+    bottoms = {level: _tests(lows, level, tol) for level in bottoms}
+    resistance = max(tops, key=tops.get)
+    support = max(bottoms, key=bottoms.get)
     size = resistance - support
     smin = max(p.reg_size_min_ticks, p.reg_size_min_atr * atr)
     smax = max(p.reg_size_max_ticks, p.reg_size_max_atr * atr)
-    upper, lower = _tests(highs, resistance, tol), _tests(lows, support, tol)
+    upper, lower = tops[resistance], bottoms[support]
     minutes = (window[-1].t_close - window[0].t_open) / MINUTE
     closes = [b.close for b in window]
     respect = sum(ge(c, support - tol / 2) and le(c, resistance + tol / 2) for c in closes) / n

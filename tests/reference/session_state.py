@@ -9,6 +9,7 @@ from reference.confluence import LevelSources, Options
 from reference.conventions import MINUTE, Session
 from reference.profile import Profile
 from reference.rows import named
+from reference.view import Candle
 from reference.vwap import Vwap
 
 Levels = tuple[int, int, int]
@@ -23,16 +24,21 @@ class SessionState:
         self.session = session
         self.previous = previous
         self.bars: list[Bar] = []
+        self.candles: list[Candle] = []
         self.cvd: list[int] = []
         self.vwaps: list[tuple[float, float]] = []
         self._vwap, self._vwap_rth = Vwap(), Vwap()
         self._profile, self._profile_rth = Profile(), Profile()
         self._last_rth_close = 0
+        self._range: tuple[int, int] | None = None
         self._overnight: tuple[int, int] | None = None
 
     def update(self, bar: Bar) -> None:
         """Add a closed bar."""
         self.bars.append(bar)
+        self.candles.append(Candle.of(bar))
+        high, low = self._range or (bar.high, bar.low)
+        self._range = (max(high, bar.high), min(low, bar.low))
         self._vwap.add_bar(bar)
         self._profile.add_bar(bar)
         if self.rth:
@@ -91,7 +97,7 @@ class SessionState:
             nodes=profile.nodes(self._p)[0] if profile else (),
             vwap=None if math.isnan(vwap[0]) else vwap,
             previous=self.previous,
-            session_range=(max(b.high for b in self.bars), min(b.low for b in self.bars)),
+            session_range=self._range,
             overnight=self._overnight if t >= self.session.t_rth_open else None,
             options=options,
             earlier=self.bars[:-1],
@@ -115,6 +121,7 @@ class SessionState:
             "poc": poc,
             "vah": vah,
             "val": val,
+            "t_rth_open": self.session.t_rth_open,
             "t_rth_close": self.session.t_rth_close,
             "session_high": sources.session_range[0],
             "session_low": sources.session_range[1],

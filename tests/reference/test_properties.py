@@ -30,12 +30,32 @@ MIRRORED_STATE = {
     GoldenState.WEAK_BULLISH: GoldenState.WEAK_BEARISH,
 }
 MIRRORED_STATE |= {b: a for a, b in MIRRORED_STATE.items()}
-moderate = settings(max_examples=40, deadline=None)
+moderate = settings(max_examples=25, deadline=None)
 
 
 def rows_of_bars(bars: Sequence[market.Bar], **params: object) -> list[dict[str, Any]]:
     engine = ReferenceEngine(params)
     for bar in bars:
+        engine.on_bar(*bar)
+    return engine.rows
+
+
+def rows_with_options(
+    bars: Sequence[market.Bar], side: int, flip: int, reach: int, gamma: float
+) -> list[dict[str, Any]]:
+    """Run bars beneath a gamma flip and between walls, or their mirror for side -1."""
+    engine = ReferenceEngine({"es_pattern.repeat_min": 1})
+    walls = (side * (flip + side * reach), side * (flip - side * reach))
+    engine.set_options(
+        feature=(gamma, side * 0.4, side * 0.2, 0.0, 0.3, 0.1),
+        valid=(1, 1, 1, 0, 1, 1),
+        gamma_flip=side * flip,
+        call_wall=walls[0],
+        put_wall=walls[1],
+        quality=0.9,
+        ts_quotes=bars[0][0],
+    )
+    for bar in market.mirrored_bars(bars) if side < 0 else bars:
         engine.on_bar(*bar)
     return engine.rows
 
@@ -77,7 +97,7 @@ CROSSED = (
     ("overnight_low", "overnight_high"),
 )
 SIGNED_FEATURES = (0, 1, 2, 3, 4, 5, 6, 7, 14, 15)
-WITHOUT_PROFILE = {SetupKind.T2, SetupKind.P2, SetupKind.P4}
+WITHOUT_PROFILE = {SetupKind.T2, SetupKind.P2, SetupKind.P3, SetupKind.P4}
 
 
 def assert_mirrored(row: Mapping[str, Any], other: Mapping[str, Any]) -> None:
@@ -99,17 +119,19 @@ def assert_mirrored(row: Mapping[str, Any], other: Mapping[str, Any]) -> None:
     assert all(map(near, row["pattern"], (lud, ldu, cus, cds)))
     for name in ("regime.raw", "regime.regime"):
         assert row[name] == MIRRORED_REGIME.get(other[name], other[name])
+    for group in ("", "developing_", "previous_"):
+        if row[f"{group}poc"] == -other[f"{group}poc"]:  # a tie is broken downwards
+            assert row[f"{group}vah"] == -other[f"{group}val"]
+            assert row[f"{group}val"] == -other[f"{group}vah"]
     state = other["battle.state"]
     assert row["battle.state"] == MIRRORED_STATE.get(state, state)
 
 
 def profile_is_mirrored(row: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
     """Tell whether no tie, of the POC or of the round level, was broken downwards."""
-    pairs = (("poc", "poc"), ("vah", "val"), ("val", "vah"))
+    groups = ("developing_", "previous_")
     return row["bar.close"] % 100 != 50 and all(
-        row[f"{group}{a}"] == -other[f"{group}{b}"]
-        for group in ("", "developing_", "previous_")
-        for a, b in pairs
+        row[f"{group}poc"] == -other[f"{group}poc"] for group in groups
     )
 
 
@@ -138,6 +160,25 @@ def test_bars_turned_upside_down_turn_the_results(bars: list[market.Bar]) -> Non
     assert len(rows) == len(others) == len(bars)
     for row, other in zip(rows, others, strict=True):
         assert_mirrored(row, other)
+        assert_setups_mirrored(row, other, profile_is_mirrored(row, other))
+
+
+@moderate
+@given(
+    market.bars(("trend", "range", "noise", "swings")),
+    st.integers(-20, 20),
+    st.integers(5, 40),
+    st.sampled_from((-0.5, 0.6, 1.0)),
+)
+def test_walls_and_flip_turned_upside_down_turn_the_setups(
+    bars: list[market.Bar], offset: int, reach: int, gamma: float
+) -> None:
+    flip = bars[len(bars) // 2][5] + offset
+    rows = rows_with_options(bars, 1, flip, reach, gamma)
+    others = rows_with_options(bars, -1, flip, reach, gamma)
+    for row, other in zip(rows, others, strict=True):
+        assert near(row["gamma_pin"], other["gamma_pin"])
+        assert near(row["feature_score"], -other["feature_score"])
         assert_setups_mirrored(row, other, profile_is_mirrored(row, other))
 
 

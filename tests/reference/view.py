@@ -6,6 +6,7 @@ Low, VAL and VAH, the walls and the bar patterns, and turns every signed number.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from mia.core.base_types import Regime
 from reference.bars import Bar
@@ -49,7 +50,8 @@ class Candle:
         height = self.high - self.low
         return (self.close - self.low) / height if height else 0.5
 
-    def mirrored(self) -> "Candle":
+    @cached_property
+    def mirror(self) -> "Candle":
         return Candle(-self.open, -self.low, -self.high, -self.close, self.volume, -self.delta)
 
 
@@ -99,7 +101,7 @@ class View:
     signal: int
     confidence: float
     base_quality: float
-    launched: int
+    launched: int  # colour of the base accepted at this bar, else 0
     base: tuple[int, int, int] | None  # low, high, colour of the active base
     pattern: Sequence[float]  # LDU, LUD, CDS, CUS
 
@@ -117,7 +119,7 @@ class View:
         ldu, lud, cds, cus = self.pattern
         return replace(
             self,
-            candles=[candle.mirrored() for candle in self.candles],
+            candles=[candle.mirror for candle in self.candles],
             vwap=[(-value, sd) for value, sd in self.vwap],
             vslope=-self.vslope,
             f3=-self.f3,

@@ -5,11 +5,11 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from mia.config.instruments import INSTRUMENTS, MONTH_CODES, Instrument
+from mia.data.contracts import MONTH_OF
 from mia.errors import FormatError
 
-MONTHS = {code: month for month, code in MONTH_CODES.items()}
 ROOTS = "|".join(sorted(INSTRUMENTS, key=len, reverse=True))
-CODES = "".join(MONTHS)
+CODES = "".join(MONTH_OF)
 
 FULL = re.compile(rf"({ROOTS})([{CODES}])(\d\d)")
 SHORT = re.compile(rf"({ROOTS})([{CODES}])(\d)")
@@ -82,7 +82,7 @@ def resolve_contract(symbol: str, traded: date) -> str:
     if match is None:
         raise FormatError(f"symbol {symbol!r} is not one contract of {', '.join(INSTRUMENTS)}")
     root, code, digit = match.groups()
-    month = MONTHS[code]
+    month = MONTH_OF[code]
     year = traded.year - traded.year % 10 + int(digit) - 10
     while third_friday(year, month) + AFTER_EXPIRY < traded:
         year += 10
@@ -105,7 +105,7 @@ def contract_of_file(path: Path, given: str | None) -> str:
     if match is None:
         raise FormatError(
             f"the name {path.name} does not say which contract it holds: "
-            "give it with --contract, as in --contract ESU19"
+            "give it with --symbol, as in --symbol ESU19"
         )
     root, code, _, year = match.groups()
     return f"{root}{code}{year}"

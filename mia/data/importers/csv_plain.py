@@ -1,6 +1,7 @@
 """Trades or bars in a plain text table, as `docs/data-schema.md` describes it."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,7 @@ from mia.errors import FormatError
 DELIMITERS = (",", ";", "\t", "|")
 EPOCH = datetime(1970, 1, 1)
 NS_DIGITS = 19
+PLAINEST = re.compile(r"(?:19|20)\d\d-\d\d-\d\d[T ]\d\d:\d\d:\d\d(?:\.\d{1,9})?Z", re.ASCII)
 TRUE, FALSE = ("1", "true", "yes"), ("0", "false", "no")
 
 
@@ -105,6 +107,9 @@ def _look_up(rows: Rows, name: str, meanings: dict[str, int]) -> NDArray[np.int6
 
 def parse_times(rows: Rows, name: str, tz: ZoneInfo) -> NDArray[np.int64]:
     """Parse ns since 1970, or ISO 8601 with an offset or, without one, on the clock of `tz`."""
+    quick = _utc_times(rows.fields[name])
+    if quick is not None:
+        return quick
     out = np.zeros(len(rows.lines), np.int64)
     wall: list[int] = []
     for index, text in enumerate(rows.fields[name]):
@@ -127,6 +132,17 @@ def parse_times(rows: Rows, name: str, tz: ZoneInfo) -> NDArray[np.int64]:
             if reason is not None:
                 rows.spoil(index, reason)
     return out
+
+
+def _utc_times(texts: Sequence[str]) -> NDArray[np.int64] | None:
+    """Parse times that all are of the plainest form, ten times as fast; None if one is not."""
+    if not all(map(PLAINEST.fullmatch, texts)):
+        return None
+    try:
+        ns = np.array([text[:-1] for text in texts], "datetime64[ns]").astype(np.int64)
+    except ValueError:
+        return None
+    return ns if len(ns) and ns.min() >= 0 else None
 
 
 def parse_iso(text: str) -> tuple[int, bool]:

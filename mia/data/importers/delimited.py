@@ -252,24 +252,31 @@ def times_of_day(texts: Sequence[str], rows: Rows, *, counted: bool) -> NDArray[
         Whether a fraction is a count of microseconds without leading zeros, so that ``.5000``
         is 5 ms; else a decimal fraction.
     """
+    known: dict[str, int | None] = {}
     out = np.zeros(len(texts), np.int64)
     for index, text in enumerate(texts):
-        clock, _, fraction = text.partition(".")
-        parts = clock.split(":")
-        digits = "".join(parts) + fraction
-        if len(parts) != 3 or len(fraction) > 6 or not (digits.isascii() and digits.isdigit()):
+        if text not in known:
+            known[text] = _time_of_day(text, counted)
+        time = known[text]
+        if time is None:
             rows.spoil(index, f"no time of day: {text!r}")
-            continue
-        try:
-            hours, minutes, seconds = (int(part) for part in parts)
-        except ValueError:
-            hours = 24
-        if hours > 23 or minutes > 59 or seconds > 59:
-            rows.spoil(index, f"no time of day: {text!r}")
-            continue
-        part_us = int((fraction or "0") if counted else fraction.ljust(6, "0"))
-        out[index] = ((hours * 60 + minutes) * 60 + seconds) * US_PER_S + part_us
+        else:
+            out[index] = time
     return out
+
+
+def _time_of_day(text: str, counted: bool) -> int | None:
+    clock, _, fraction = text.partition(".")
+    parts = clock.split(":")
+    if len(parts) != 3 or len(fraction) > 6:
+        return None
+    if not all(part.isascii() and part.isdigit() for part in (*parts, fraction or "0")):
+        return None
+    hours, minutes, seconds = (int(part) for part in parts)
+    if hours > 23 or minutes > 59 or seconds > 59:
+        return None
+    part_us = int((fraction or "0") if counted else fraction.ljust(6, "0"))
+    return ((hours * 60 + minutes) * 60 + seconds) * US_PER_S + part_us
 
 
 def wall_to_utc(wall_us: NDArray[np.int64], tz: ZoneInfo, rows: Rows) -> NDArray[np.int64]:

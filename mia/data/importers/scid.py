@@ -195,12 +195,13 @@ def _check_kind(path: Path, layout: Layout, bars: bool) -> None:
         except FormatError:
             width = ""
         raise FormatError(
-            f"{path.name} holds bars {width}and no trades: import it as bars, or set Sierra's "
+            f"{path.name} holds bars {width}and no trades: import it with --bars, or set Sierra's "
             "Intraday Data Storage Time Unit to 1 Tick and download again"
         )
     if bars and not aggregated.any():
         raise FormatError(
-            f"{path.name} holds trades and no bars: import the trades, bars are made of them"
+            f"{path.name} holds trades and no bars: import it without --bars, "
+            "bars are made of trades"
         )
 
 

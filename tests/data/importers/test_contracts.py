@@ -48,7 +48,7 @@ def test_the_name_of_a_file_tells_its_contract(name, contract):
 
 @pytest.mark.parametrize("name", ["es.scid", "ESH2.scid", "TESH20.txt", "ESH200.txt", "ES-CME.txt"])
 def test_a_name_that_tells_none_asks_for_it(name):
-    with pytest.raises(FormatError, match="give it with --contract"):
+    with pytest.raises(FormatError, match="give it with --symbol"):
         contracts.contract_of_file(Path(name), None)
 
 

@@ -2,7 +2,10 @@
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mia.data.importers import csv_plain
 from mia.errors import FormatError
 
 
@@ -82,6 +85,26 @@ def test_a_time_without_offset_goes_by_the_zone_given(table, read, ns):
     )
     found = read(path, time_zone="America/Chicago").joined("ts_event")
     assert found.tolist() == [ns("2024-07-01T13:30:00.000000007"), ns("2024-07-01T13:30:00")]
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.integers(0, 2**62).map(lambda ns: f"{np.datetime64(ns, 'ns')}Z"),
+            st.integers(0, 2**32).map(lambda s: f"{np.datetime64(s, 's')}Z"),
+            st.from_regex(
+                r"20[0-9]{2}-[01][0-9]-[0-3][0-9][T ][0-2][0-9]:[0-6][0-9]:[0-6]0(\.[0-9]{0,10})?Z",
+                fullmatch=True,
+            ),
+        ),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_the_quick_way_to_read_times_gives_what_the_slow_one_gives(texts):
+    quick = csv_plain._utc_times(texts)
+    if quick is not None:
+        assert [(ns, True) for ns in quick.tolist()] == [csv_plain.parse_iso(t) for t in texts]
 
 
 @pytest.mark.parametrize(

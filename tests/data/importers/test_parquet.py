@@ -222,7 +222,7 @@ def test_real_minute_bars_of_2026_read_as_published(
     real, read, ns, root, volume, bid, ask, high, low, middle
 ):
     path = real(f"{root}_1m_bidask_20260206_20260210.parquet")
-    with pytest.raises(FormatError, match="give it with --contract"):
+    with pytest.raises(FormatError, match="give it with --symbol"):
         read(path)
     found = read(path, contract=f"{root.upper()}H26")
     assert (len(found), found.blocks[0].width_s) == (4_140, 60)

@@ -256,7 +256,7 @@ def test_the_contract_is_that_of_the_name_or_given(scid_file, read):
     path = scid_file(trade(0), name="ESU22_FUT_CME.scid")
     assert read(path).contracts == ["ESU22"]
     assert read(path, contract="MESU22").contracts == ["MESU22"]
-    with pytest.raises(FormatError, match="give it with --contract"):
+    with pytest.raises(FormatError, match="give it with --symbol"):
         read(scid_file(trade(0), name="data.scid"))
 
 
