@@ -4,7 +4,8 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from errno import EISDIR
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mia.core.base_types import FEATURE_NAMES, ClosedTrade, Decision
+from mia.data.files import reason
 from mia.errors import DataError
 from mia.performance.recorder import RunRecord
 
@@ -31,43 +33,104 @@ def replacing(path: Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
     except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+        raise _unwritable(path, error) from error
     temporary = Path(name)
     try:
         yield temporary
-        os.replace(temporary, path)
         umask = os.umask(0)
         os.umask(umask)
-        path.chmod(0o666 & ~umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
     except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+        raise _unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def prepare_folder(folder: Path) -> Path:
-    """Create the folder of a run's results before the run, so that a bad name costs nothing.
+def _unwritable(path: Path, error: OSError) -> DataError:
+    return DataError(f"cannot write {path}: {reason(error)}; choose another --out or make room")
+
+
+@contextmanager
+def results_folder(folder: Path) -> Iterator[Path]:
+    """Make the folder of a run's results before the run, so that a bad name costs nothing.
+
+    Folders that were made go again if the block fails and nothing was put into them.
 
     Raises
     ------
     DataError
         If it cannot be created or written.
     """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise DataError(
-            f"cannot write to {folder}: {error.strerror}; choose another --out"
-        ) from error
-    return folder
+        raise _unwritable(folder, error) from error
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()
+        raise
+
+
+@contextmanager
+def result_file(path: Path) -> Iterator[Path]:
+    """Check before a run that its file can be written; make its folder as `results_folder`.
+
+    Raises
+    ------
+    DataError
+        If it is a folder, or its folder cannot be written.
+    """
+    if path.is_dir():
+        raise DataError(f"cannot write {path}: it is a folder; name a file in it")
+    with results_folder(path.parent):
+        yield path
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """Give a folder inside `folder` whose files take their places when the block succeeds.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be written; `folder` then has what it had.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as name:
+            yield Path(name)
+            paths = sorted(Path(name).iterdir())
+            for path in paths:
+                if (folder / path.name).is_dir():
+                    raise IsADirectoryError(EISDIR, f"{path.name} is a folder")
+            for path in paths:
+                os.replace(path, folder / path.name)
+    except DataError as error:
+        # What the user asked for is the file in its place.
+        raise DataError(str(error).replace(f"{name}{os.sep}", f"{folder}{os.sep}")) from error
+    except OSError as error:
+        raise _unwritable(folder, error) from error
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a mapping as indented JSON."""
+    """Write a mapping as indented JSON.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    ValueError
+        If a number is not finite, which JSON cannot say.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -260,9 +323,7 @@ def write_results(
     write_json(folder / "summary.json", summary)
 
 
-def _drawdowns(
-    marks: list[tuple[int, int, float]], start_equity: float
-) -> NDArray[np.float64]:
+def _drawdowns(marks: list[tuple[int, int, float]], start_equity: float) -> NDArray[np.float64]:
     equity = np.array([start_equity, *(mark[2] for mark in marks)], dtype=np.float64)
     falls: NDArray[np.float64] = (np.maximum.accumulate(equity) - equity)[1:]
     return falls
