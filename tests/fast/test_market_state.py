@@ -1,7 +1,7 @@
 """`MarketState` by itself: batches, events, buffers and what it refuses."""
 
+import itertools
 from collections.abc import Iterator, Sequence
-from itertools import pairwise
 from threading import Thread
 from typing import Any
 
@@ -59,9 +59,9 @@ def run(state: market_state.MarketState, trades: Trades) -> NDArray[np.void]:
 def fingerprint(state: market_state.MarketState) -> tuple[Any, ...]:
     """Return what a state shows besides its rows."""
     ticks = tuple(getattr(state.ticks, name).tobytes() for name in TICKS)
-    profile = state.globex_profile.rows.tobytes()
+    profile = state.levels.globex_profile.rows.tobytes()
     counts = (state.accepted, state.rejected, state.ticks.total, state.session_id, state.reasons)
-    return (ticks, profile, counts, state.open_bar, state.micro.bars.tobytes(), state.cvd.value)
+    return (ticks, profile, counts, state.open_bar, state.micro.bars.tobytes(), state.levels.cvd.value)
 
 
 @EXAMPLES
@@ -74,9 +74,7 @@ def test_any_split_into_batches_leaves_the_same_rows_and_ticks(examples: int) ->
         parts = state_of(trades, primary=primary, ring=64, rows=7)
         parts.wake = wake
         edges = [0, *sorted(cut for cut in cuts if cut < len(trades)), len(trades)]
-        taken = [
-            run(parts, trades[start:stop]) for start, stop in pairwise(edges)
-        ]
+        taken = [run(parts, trades[start:stop]) for start, stop in itertools.pairwise(edges)]
         assert np.concatenate(taken).tobytes() == rows.tobytes()
         assert fingerprint(parts) == fingerprint(whole)
 
@@ -205,8 +203,14 @@ def stops(state: market_state.MarketState, trades: Trades) -> list[tuple[int, in
 def test_a_batch_stops_before_the_trade_that_closed_the_bar() -> None:
     trades = two_sessions()
     found = stops(state_of(trades), trades)
-    began, closed = SESSION | CLOSE, CLOSE
-    assert found == [(3, began), (6, closed), (9, closed), (12, began), (15, closed), (18, 0)]
+    assert found == [
+        (3, SESSION | CLOSE),
+        (6, CLOSE),
+        (9, CLOSE),
+        (12, SESSION | CLOSE),
+        (15, CLOSE),
+        (18, 0),
+    ]
 
 
 def test_a_batch_stops_before_the_first_trade_of_a_session() -> None:

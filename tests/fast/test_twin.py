@@ -42,8 +42,6 @@ TWIN, KERNEL = ReferenceAdapter(), CompiledAdapter()
 SID = Sessions()
 FIRST, LAST = 1_262_300_400, 1_893_000_000
 UNIT = st.floats(-1.0, 1.0)
-STREAMS = [("time", 60), ("time", 15), ("time", 7200)]
-STREAMS += [(kind, size) for kind in ("reversal", "tick", "volume", "range") for size in (1, 5, 60)]
 SIDES = st.sampled_from((-1, 0, 1))
 TIME_OF_DAY = 1_709_649_000_000_000_000
 
@@ -71,7 +69,21 @@ def test_ranks_median_and_deviation(x: list[int], q: list[int]) -> None:
 
 
 @given(
-    st.sampled_from(STREAMS),
+    st.sampled_from(
+        [
+            ("time", 60),
+            ("time", 15),
+            ("time", 7200),
+            ("reversal", 1),
+            ("reversal", 4),
+            ("tick", 1),
+            ("tick", 7),
+            ("volume", 1),
+            ("volume", 60),
+            ("range", 1),
+            ("range", 5),
+        ]
+    ),
     st.sampled_from(("tick_rule", "none")),
     st.sampled_from((3, 100)),
     market.trades(market.UNRULY_KINDS),

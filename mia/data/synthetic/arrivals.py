@@ -5,7 +5,7 @@ Poisson number of children on each time scale, an exponential delay after it, an
 its children. Building it generation by generation is exact, and needs no thinning.
 """
 
-from math import sqrt
+from math import fsum, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,14 @@ BURST_CHANCE = 0.00075
 BURST_CHILDREN = 46.0
 """Now and then a trade has this many children on the fastest scale instead."""
 
-BRANCHING = sum(children for children, _ in SCALES) + BURST_CHANCE * (BURST_CHILDREN - SCALES[0][0])
+BRANCHING = fsum(children for children, _ in SCALES) + BURST_CHANCE * (
+    BURST_CHILDREN - SCALES[0][0]
+)
 
-ACTIVITY_SD = 0.3
+ACTIVITY_SD = 0.34
 """Standard deviation of the logarithm of the slowly varying activity."""
 
-ACTIVITY_PERSISTENCE = 0.9
+ACTIVITY_PERSISTENCE = 0.95
 """Its correlation from one minute to the next."""
 
 
@@ -39,7 +41,10 @@ def activity(session: SyntheticSession, rng: np.random.Generator) -> NDArray[np.
 
 
 def minute_counts(session: SyntheticSession, trades: float) -> NDArray[np.float64]:
-    """Return the expected trades of each minute when a full session has `trades` of them."""
+    """Return the expected trades of each minute when a full session has `trades` of them.
+
+    Minutes in which the exchange pauses have the others' share, and lose their trades later.
+    """
     share = np.repeat(intraday.TRADE_SHARE, intraday.SLOT_S // MINUTE_S)
     per_slot = intraday.SLOT_S // MINUTE_S
     return trades * share[: session.seconds // MINUTE_S] / per_slot
@@ -98,4 +103,8 @@ def arrival_times(
         Stream of the arrivals.
     """
     roots = immigrants(session, expected * (1.0 - BRANCHING), rng)
-    return session.t_open + cluster(roots, session.t_close - session.t_open, rng)
+    ts = session.t_open + cluster(roots, session.t_close - session.t_open, rng)
+    if len(session.spans) == 1:
+        return ts
+    parts = [np.searchsorted(ts, span) for span in session.spans]
+    return np.concatenate([ts[start:end] for start, end in parts])
