@@ -61,7 +61,14 @@ def fingerprint(state: market_state.MarketState) -> tuple[Any, ...]:
     ticks = tuple(getattr(state.ticks, name).tobytes() for name in TICKS)
     profile = state.levels.globex_profile.rows.tobytes()
     counts = (state.accepted, state.rejected, state.ticks.total, state.session_id, state.reasons)
-    return (ticks, profile, counts, state.open_bar, state.micro.bars.tobytes(), state.levels.cvd.value)
+    return (
+        ticks,
+        profile,
+        counts,
+        state.open_bar,
+        state.micro.bars.tobytes(),
+        state.levels.cvd.value,
+    )
 
 
 @EXAMPLES
@@ -412,9 +419,9 @@ def test_a_day_of_thousands_of_ticks_keeps_its_volume_nodes() -> None:
     trades = [print_at(60 * k, price, 50) for k, price in enumerate(prices)]
     state = state_of(trades)
     run(state, trades)
-    found, poc = state.confluence.level_array(), state.rth_profile.poc
+    found, profile = state.confluence.level_array(), state.levels.rth_profile
     nodes = found["price"][found["kind"] == LEVEL_KINDS.index("hvn")]
-    near = [node for node in state.rth_profile.hvn if node < 17_000 and abs(node - poc) > 3]
+    near = [node for node in profile.hvn if node < 17_000 and abs(node - profile.poc) > 3]
     assert nodes.tolist() == near != []
 
 
