@@ -1,17 +1,16 @@
 """What the entry points share on the command line: errors, progress, common options."""
 
 import os
-import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from types import FrameType
 from typing import Annotated, NoReturn, TextIO
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from mia import interrupts
 from mia.errors import MiaError
 
 ConfigOption = Annotated[
@@ -30,8 +29,6 @@ EXIT_CODES = (
     "8 journal quarantined, 130 interrupted, 143 terminated."
 )
 USAGE = 2
-INTERRUPTED = 130
-TERMINATED = 143
 WIDTH = 140
 
 
@@ -40,23 +37,24 @@ def run_app(app: typer.Typer) -> NoReturn:
 
     An interrupt or a termination unwinds like any error, so that nothing half-written stays.
     """
-    signal.signal(signal.SIGTERM, _terminate)
+    interrupts.unwind()
     for stream in (sys.stdout, sys.stderr):
         _escape_unknown_letters(stream)
     try:
         code = _run(app)
         sys.stdout.flush()
+        interrupts.check()
     except MiaError as error:
         code = _complain(str(error), error.exit_code)
     except KeyboardInterrupt:
-        code = _complain("interrupted", INTERRUPTED)
+        code = _complain("interrupted", interrupts.INTERRUPTED)
     except BrokenPipeError:
         _discard_output()
         code = 1
     except OSError as error:
         _discard_output()
-        place = f"{error.filename}: " if error.filename else ""
-        code = _complain(f"{place}{error.strerror or error}", 1)
+        place = error.filename or "the output"
+        code = _complain(f"cannot read or write {place}: {error.strerror or error}", 1)
     raise SystemExit(code)
 
 
@@ -71,7 +69,7 @@ def _run(app: typer.Typer) -> int:
             return USAGE
         path = getattr(getattr(error, "ctx", None), "command_path", "mia")
         return _complain(f"{error.format_message().rstrip('.')}; see `{path} --help`", USAGE)
-    if code == INTERRUPTED:
+    if code == interrupts.INTERRUPTED:
         raise KeyboardInterrupt
     return code if isinstance(code, int) else 0
 
@@ -79,10 +77,6 @@ def _run(app: typer.Typer) -> int:
 def _complain(message: str, code: int) -> int:
     print(f"mia: {' '.join(message.split())}", file=sys.stderr)
     return code
-
-
-def _terminate(number: int, frame: FrameType | None) -> NoReturn:
-    raise SystemExit(TERMINATED)
 
 
 def _escape_unknown_letters(stream: TextIO) -> None:
@@ -108,10 +102,10 @@ def output_console() -> Console:
 
 @contextmanager
 def progress_bar(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]]:
-    """Show progress on stderr if that is a terminal."""
+    """Show progress on stderr if that is a terminal; what reports it can be interrupted."""
     console = Console(stderr=True)
     if quiet or not console.is_terminal:
-        yield lambda done, total: None
+        yield lambda done, total: interrupts.check()
         return
     columns = (
         TextColumn("{task.description}"),
@@ -123,6 +117,7 @@ def progress_bar(label: str, quiet: bool) -> Iterator[Callable[[int, int], None]
         task = progress.add_task(label, total=None)
 
         def update(done: int, total: int) -> None:
+            interrupts.check()
             progress.update(task, completed=done, total=total or None)
 
         yield update

@@ -1,15 +1,14 @@
 """The command ``mia``."""
 
-import sys
 from typing import NoReturn
+
+from mia import interrupts
 
 
 def main() -> NoReturn:
     """Run the command line."""
-    try:
-        from mia.cli.app import app
-        from mia.command_line import run_app
-    except KeyboardInterrupt:
-        sys.stderr.write("mia: interrupted\n")
-        raise SystemExit(130) from None
+    interrupts.leave_at_once()
+    from mia.cli.app import app
+    from mia.command_line import run_app
+
     run_app(app)

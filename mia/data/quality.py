@@ -120,9 +120,7 @@ def inspect(store: Store) -> StoreInfo:
     news = tuple(NewsCalendar.load(store.path).spans)
     tables = dict.fromkeys(entry.table for entry in store.manifest.imports)
     lost = tuple((table, *day) for table in tables for day in store.lost(table))
-    return StoreInfo(
-        str(store.path), tuple(contracts), missing, store.manifest.imports, news, lost
-    )
+    return StoreInfo(str(store.path), tuple(contracts), missing, store.manifest.imports, news, lost)
 
 
 def render(info: StoreInfo, console: Console) -> None:

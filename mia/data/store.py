@@ -352,10 +352,10 @@ def filling(path: Path) -> Iterator[Store]:
     """
     path = Path(path)
     fresh = not path.exists()
-    store = Store.create(path)
     try:
-        yield store
+        yield Store.create(path)
     except BaseException:
-        if fresh and {entry.name for entry in path.iterdir()} <= {"manifest.json", ".lock"}:
+        names = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+        if fresh and names <= {"manifest.json", ".lock"}:
             shutil.rmtree(path, ignore_errors=True)
         raise

@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mia.core.base_types import FEATURE_NAMES, ClosedTrade, Decision
+from mia.data.files import reason
 from mia.errors import DataError
 from mia.performance.recorder import RunRecord
 
@@ -47,8 +48,7 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _unwritable(path: Path, error: OSError) -> DataError:
-    reason = error.strerror or str(error)
-    return DataError(f"cannot write {path}: {reason}; choose another --out or make room")
+    return DataError(f"cannot write {path}: {reason(error)}; choose another --out or make room")
 
 
 @contextmanager
@@ -111,6 +111,9 @@ def staged(folder: Path) -> Iterator[Path]:
                     raise IsADirectoryError(EISDIR, f"{path.name} is a folder")
             for path in paths:
                 os.replace(path, folder / path.name)
+    except DataError as error:
+        # What the user asked for is the file in its place.
+        raise DataError(str(error).replace(f"{name}{os.sep}", f"{folder}{os.sep}")) from error
     except OSError as error:
         raise _unwritable(folder, error) from error
 

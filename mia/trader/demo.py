@@ -1,4 +1,4 @@
-"""The trader: the trading cycle, run as a program.
+"""The trading cycle as a program.
 
 ``python -m mia.trader --config demo`` runs it on a synthetic session against the simulated
 exchange, accelerated, with the limits of paper trading, and leaves a report.
@@ -18,13 +18,13 @@ from rich.live import Live
 from rich.table import Table
 
 import mia
+from mia import interrupts
 from mia.command_line import (
     EXIT_CODES,
     ConfigOption,
     JsonOption,
     QuietOption,
     SetOption,
-    run_app,
 )
 from mia.config.settings import LoadedSettings, load_settings
 from mia.core.base_types import TradeBlock, TradingMode
@@ -122,6 +122,7 @@ def run_demo(
                 raise ConfigError("the demo runs on trades: stream.primary decides the bars")
             began, first = time.monotonic(), int(block.ts_event[0])
             for piece in slices(block, SLICE_NS):
+                interrupts.check()
                 started = time.perf_counter()
                 trader.run(piece)
                 elapsed += time.perf_counter() - started
@@ -187,7 +188,9 @@ def trade(
     loaded = load_settings(config, assignments or ())
     settings = loaded.settings
     if settings.trading_mode == TradingMode.LIVE.value:
-        raise ConfigError("live trading needs a broker connection, which this version has not")
+        raise ConfigError(
+            "trading_mode live needs a broker connection, which this version has not: choose paper"
+        )
     if settings.feed == "none":
         raise DataError(
             f"profile {config} names no market feed, and this version has only the synthetic "
@@ -207,12 +210,3 @@ def trade(
         return
     for line in report_lines(summary, out):
         print(line)
-
-
-def main() -> None:
-    """Run the program."""
-    run_app(app)
-
-
-if __name__ == "__main__":
-    main()
