@@ -57,9 +57,9 @@ def run(state: market_state.MarketState, trades: Trades) -> NDArray[np.void]:
 def fingerprint(state: market_state.MarketState) -> tuple[Any, ...]:
     """Return what a state shows besides its rows."""
     ticks = tuple(getattr(state.ticks, name).tobytes() for name in TICKS)
-    profile = state.globex_profile.rows.tobytes()
+    profile = state.levels.globex_profile.rows.tobytes()
     counts = (state.accepted, state.rejected, state.ticks.total, state.session_id, state.reasons)
-    return (ticks, profile, counts, state.open_bar, state.micro.bars.tobytes(), state.cvd.value)
+    return (ticks, profile, counts, state.open_bar, state.micro.bars.tobytes(), state.levels.cvd.value)
 
 
 @EXAMPLES
