@@ -43,8 +43,9 @@ def parse(payload: Payload) -> Chain:
     rows: list[int] = []
     held: list[float] = []
     lines = payload.content.decode("utf-8", "replace").splitlines()
-    for number, line in enumerate(lines, start=1):
-        if "\t" not in line or line.lower().startswith(TITLE):
+    first = next((k for k, line in enumerate(lines, 1) if line.lower().startswith(TITLE)), 0)
+    for number, line in enumerate(lines[first:], start=first + 1):
+        if "\t" not in line:
             continue
         found = _contracts(line)
         if isinstance(found, str):
