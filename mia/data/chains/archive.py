@@ -22,7 +22,6 @@ from mia.errors import DataError, FormatError
 
 SECOND = 1_000_000_000
 QUARANTINE = "quarantine"
-LEVEL = 6
 SOURCE = re.compile(r"[a-z0-9][a-z0-9.+-]*")
 NAME = re.compile(
     r"(\d{8}T\d{6})\.(\d{9})Z_(chain|oi)_([a-z0-9.+-]+)_([0-9a-f]{64})(?:_asof(\d{1,19}))?\.zst"
@@ -224,7 +223,7 @@ def _known(quotes: Chain | None, open_interest: Chain | None) -> Chain | None:
 
 def _pack(payload: bytes) -> bytes:
     sink = pa.BufferOutputStream()
-    with pa.CompressedOutputStream(sink, pa.Codec("zstd", compression_level=LEVEL)) as stream:
+    with pa.CompressedOutputStream(sink, "zstd") as stream:
         stream.write(payload)
     return bytes(sink.getvalue())
 

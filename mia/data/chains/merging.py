@@ -21,16 +21,11 @@ def has_open_interest(chain: Chain) -> bool:
     return not np.isnan(chain.open_interest).all()
 
 
-def _keys(chain: Chain) -> NDArray[np.void]:
-    keys = np.empty(
-        len(chain),
-        [("root", "i1"), ("expiry", "i4"), ("strike", "i8"), ("right", "i1")],
-    )
-    keys["root"] = chain.root
-    keys["expiry"] = chain.expiry
-    keys["strike"] = np.rint(chain.strike * 1000.0)
-    keys["right"] = chain.right
-    return keys
+def _keys(chain: Chain) -> NDArray[np.int64]:
+    """Return one number for each contract: root, expiry, strike and right side by side."""
+    thousandths = np.rint(chain.strike * 1000.0).astype(np.int64)
+    series = chain.root.astype(np.int64) << 27 | chain.expiry.astype(np.int64)
+    return series << 28 | thousandths << 1 | (chain.right > 0)
 
 
 def merge_chains(open_interest: Chain, quotes: Chain) -> Chain:
@@ -46,7 +41,7 @@ def merge_chains(open_interest: Chain, quotes: Chain) -> Chain:
         Known since the later of the two was received; `meta.provenance` names both sources.
     """
     ours, theirs = _keys(quotes), _keys(open_interest)
-    order = np.argsort(theirs)
+    order = np.argsort(theirs, kind="stable")
     at = np.searchsorted(theirs, ours, sorter=order)
     at = order[np.minimum(at, len(order) - 1)] if len(order) else np.zeros(len(ours), np.intp)
     matched = theirs[at] == ours if len(order) else np.zeros(len(ours), bool)

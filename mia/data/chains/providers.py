@@ -70,7 +70,7 @@ class ChainProvider(Protocol):
         """What the source can deliver."""
 
     async def open_interest(self, at: int) -> Chain:
-        """Return the open interest known at `at` (ns UTC); other columns are unknown.
+        """Return the open interest known at `at` (ns UTC); other columns do not count.
 
         Raises
         ------
