@@ -4,7 +4,7 @@ import hashlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from mia._fast import market_state as kernel
 from mia.config.settings import LoadedSettings
 from mia.core import sessions
 from mia.core.bar_records import bars_of
-from mia.core.base_types import BarBlock, Block, Fill
+from mia.core.base_types import BarBlock, Block
 from mia.data.calendar import NewsCalendar
 from mia.data.tape import Tape, count_rows
 from mia.errors import DataError
@@ -77,26 +77,6 @@ def _news(inputs: Inputs) -> NewsWindow:
         return calendar.window(ts) is not None
 
     return window
-
-
-@dataclass(slots=True)
-class _WitnessedFills(RunRecord):
-    """A record that notes when each fill was known.
-
-    With ready-made bars a fill at an open is stamped with the close of the bar before, although
-    only the bar that fills it tells of it: it is known at the newest close of `state`.
-    """
-
-    known: list[int] = field(default_factory=list)
-    state: kernel.MarketState | None = None
-
-    def publish(self, topic: str, event: object) -> None:
-        """Keep an event."""
-        RunRecord.publish(self, topic, event)
-        if isinstance(event, Fill):
-            row = None if self.state is None else self.state.newest
-            newest = event.ts if row is None else int(row["bar"]["t_close"])
-            self.known.append(max(event.ts, newest))
 
 
 def _fingerprint(ts: int, row: np.void) -> str:
@@ -217,15 +197,15 @@ class Backtest:
         decided: list[int] = []
 
         def observe(blocks: Iterable[Block]) -> Sequence[Observation]:
-            record = _WitnessedFills()
+            record = RunRecord()
             trader = make(record)
-            if self._tape.ready_made:
-                record.state = trader.state
             for block in blocks:
                 trader.run(block)
             record.rows.append(trader.state.take_rows())
             seen = [(d.ts, repr(d)) for d in record.decisions]
-            seen += [(ts, repr(f)) for ts, f in zip(record.known, record.fills, strict=True)]
+            # On bars an order may fill at the open of the bar that begins where another closed:
+            # a fill at the instant of a cut belongs to what follows it.
+            seen += [(f.ts + 1, repr(f)) for f in record.fills]
             for rows in record.rows:
                 times = rows["bar"]["t_close"].tolist()
                 seen += [(ts, _fingerprint(ts, rows[k])) for k, ts in enumerate(times)]
