@@ -6,7 +6,7 @@ import QuantLib as ql  # noqa: N813
 from blackscholes import BlackScholesCall, BlackScholesPut
 from hypothesis import given
 from hypothesis import strategies as st
-from py_lets_be_rational.lets_be_rational import (
+from lets_be_rational import (
     implied_volatility_from_a_transformed_rational_guess as jaeckel,
 )
 from vollib.black_scholes import black_scholes
