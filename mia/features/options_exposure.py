@@ -179,7 +179,7 @@ def positioning(
     two_sided, failures = _quality(book, smile, greeks.gamma, guess)
     quarterlies = _quarterlies(book, forwards, spot)
     # Expiries just listed have neither quotes nor holders yet.
-    expected = set(book.expiry[book.open_interest > 0.0].tolist())
+    expected = set(book.expiry[book.open_interest > 0.0].tolist()) | set(dates.tolist())
     if previous is not None and previous.complete and chain.meta.complete:
         today = new_york_date(book.now)
         expected.update(int(day) for day in previous.expiries if day > today)
