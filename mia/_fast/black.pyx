@@ -11,7 +11,7 @@ exponential that could underflow (Jaeckel 2013, "Let's Be Rational", has the sam
 functions work on the caller's arrays without the GIL.
 """
 
-from libc.math cimport INFINITY, M_PI, NAN, exp, fabs, isfinite, log, sinh, sqrt
+from libc.math cimport INFINITY, NAN, exp, fabs, isfinite, log, sinh, sqrt
 from libc.stdint cimport int8_t, uint64_t
 
 import numpy as np
@@ -24,6 +24,7 @@ cdef:
     double SQRT_2PI = 2.506628274631000502
     double SQRT_HALF = 0.7071067811865475244
     double INV_SQRT_PI = 0.5641895835477562869
+    double PI = 3.1415926535897932385
     double DAMP = 2e-4          # relative step after which the next would change nothing
 
 cdef:
@@ -139,11 +140,11 @@ cdef double _first_guess(double x, double beta) noexcept nogil:
     # inflection sqrt(-2 * x).
     cdef double above = 2.0 * sinh(0.5 * x)
     cdef double centre = beta - 0.5 * above
-    cdef double root = centre * centre - above * above / M_PI
+    cdef double root = centre * centre - above * above / PI
     cdef double near, s, h2, level, inflection, log_beta
     cdef int _k
     if root > 0.0:
-        near = sqrt(0.5 * M_PI) * (centre + sqrt(root))
+        near = sqrt(0.5 * PI) * (centre + sqrt(root))
         if near > 0.0:
             return near
     log_beta = log(beta)

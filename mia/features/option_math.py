@@ -103,6 +103,7 @@ def _first_guess(x: Floats, beta: Floats) -> Floats:
     return np.where((root > 0.0) & (near > 0.0), near, s)
 
 
+@np.errstate(all="ignore")
 def total_vols(
     forward: Floats,
     strike: Floats,
@@ -128,15 +129,14 @@ def total_vols(
         upper bound, or an argument is nan.
     """
     out[:] = np.nan
-    with np.errstate(all="ignore"):
-        root = np.sqrt(forward * strike)
-        x = -np.abs(np.log(forward / strike))
-        itm = np.maximum(right * (forward - strike), 0.0)
-        beta = (price / discount - itm) / root
-        limit = np.exp(0.5 * x)
-        solvable = (beta > 0.0) & (beta < limit) & (discount > 0.0) & np.isfinite(price)
-        solvable &= (forward > 0.0) & (strike > 0.0)
-        solvable &= price < discount * np.where(right > 0, forward, strike)
+    root = np.sqrt(forward * strike)
+    x = -np.abs(np.log(forward / strike))
+    itm = np.maximum(right * (forward - strike), 0.0)
+    beta = (price / discount - itm) / root
+    limit = np.exp(0.5 * x)
+    solvable = (beta > 0.0) & (beta < limit) & (discount > 0.0) & np.isfinite(price)
+    solvable &= (forward > 0.0) & (strike > 0.0)
+    solvable &= price < discount * np.where(right > 0, forward, strike)
     index = np.flatnonzero(solvable)
     x, beta, limit = x[index], beta[index], limit[index]
     s = _first_guess(x, beta)

@@ -309,9 +309,11 @@ def test_no_volatility_explains_an_impossible_price(price, discount, forward, st
     assert np.isnan(vols(forward, strike, 1, price, discount)[0])
 
 
-def test_at_the_money_volatility_has_its_closed_form():
-    price = 100.0 * 0.0398776119 / 1.0
-    assert vols(100.0, 100.0, 1, price, 1.0)[0] == pytest.approx(0.1, rel=1e-7)
+@pytest.mark.parametrize("module", [black, option_math])
+def test_at_the_money_volatility_has_its_closed_form(module):
+    # N(0.05) - N(-0.05)
+    price = 100.0 * 0.0398776119
+    assert vols(100.0, 100.0, 1, price, 1.0, module)[0] == pytest.approx(0.1, rel=1e-7)
 
 
 def test_rows_without_a_volatility_count_nothing_in_the_profile():
