@@ -337,3 +337,21 @@ def test_ageing_drops_series_and_keeps_the_volatilities():
     here = positioning(chain, rate=RATE)
     later = positioning(chain, rate=RATE, now=here.now + 600 * MINUTE)
     assert later.gex_usd_per_pct == here.gex_usd_per_pct
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_damaged_rows_never_raise(seed):
+    rng = np.random.default_rng(seed)
+    chain = make_chain()
+    damage = np.array([np.nan, np.inf, -np.inf, 0.0, -1.0, 1e300, 1e-300, 5120.0])
+    changed = {}
+    for name in ("bid", "ask", "strike", "open_interest", "volume"):
+        column = getattr(chain, name).copy()
+        rows = rng.random(len(column)) < rng.choice([0.002, 0.05, 0.6])
+        column[rows] = rng.choice(damage, int(rows.sum()))
+        changed[name] = column
+    found = positioning(replace(chain, **changed))
+    assert 0.0 <= found.two_sided_share <= 1.0 + 1e-12
+    assert 0.0 <= found.iv_failure_share <= 1.0 + 1e-12
+    assert not isnan(found.gex_usd_per_pct)
+    assert -1.0 - 1e-12 <= found.gex_ratio <= 1.0 + 1e-12
