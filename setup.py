@@ -24,6 +24,7 @@ MODULES = (
     "levels",
     "market_state",
     "matching",
+    "options_state",
     "order_flow",
     "orders",
     "patterns",
