@@ -315,7 +315,9 @@ cdef class Resampler:
         """Forget the open group."""
         self.has_bar = False
 
-    cdef bint close_before(self, const Bar* member, const Session* session, Bar* out) noexcept nogil:
+    cdef bint close_before(
+        self, const Bar* member, const Session* session, Bar* out
+    ) noexcept nogil:
         """Close the open group if `member` lies in a later slot; True if `out` was written."""
         if self.has_bar and member.t_open >= self.bar.t_close:
             out[0] = self.bar

@@ -94,7 +94,7 @@ cdef class Footprint:
 
     @property
     def rows(self):
-        """Copy of the rows from the lowest price up: int64, shape (rows, 3), sold/unknown/bought."""
+        """Copy of the rows from the lowest price up: int64, shape (n, 3), sold/unknown/bought."""
         cdef int64_t n = self._prints.high - self._prints.low + 1
         if n <= 0:
             return np.zeros((0, 3), np.int64)

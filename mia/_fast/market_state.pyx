@@ -131,7 +131,6 @@ cdef class MarketState:
         self.wake = EVENT_CLOSE
         self.clear_options()
 
-
     def advance(
         self,
         const int64_t[::1] ts not None,
@@ -434,7 +433,6 @@ cdef class MarketState:
         )
         self._micro_volume_ref.push(phase, <double> bar.volume)
 
-
     def advance_bars(self, const Bar[::1] bars not None, Py_ssize_t start=0):
         """Apply ready-made bars from `start` until an event of `wake`; return where it stopped.
 
@@ -510,7 +508,6 @@ cdef class MarketState:
         finally:
             self._busy = False
 
-
     cdef int _end_session(self) except -1 nogil:
         """Keep what the next session carries of the one that ends."""
         cdef Bar bar
@@ -571,7 +568,6 @@ cdef class MarketState:
         self._last_rth_close = 0
         self._events |= EVENT_SESSION
         return 0
-
 
     cdef int _close(self, Bar* bar) except -1 nogil:
         """Evaluate a closed primary bar, in the order of the method."""
@@ -813,7 +809,6 @@ cdef class MarketState:
         self._options.gamma_flip = NAN
         self._options.call_wall = NAN
         self._options.put_wall = NAN
-
 
     def set_contract(self, int64_t contract):
         """Announce the contract, by an ordinal of the caller's, of the data that follow.

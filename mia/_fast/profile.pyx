@@ -221,6 +221,7 @@ cdef class Profile:
         cdef int64_t n = self._rows.high - self._rows.low + 1
         cdef int64_t m = self._p.profile_smooth, w = self._p.profile_node_window
         cdef int64_t p, q, total, window = 0, first = 0, last = -2, level = 0, threshold
+        cdef int64_t first_row, last_row, head
         cdef int64_t* s = &self._smooth[0]
         cdef double bound
         cdef bint keeps
@@ -232,20 +233,35 @@ cdef class Profile:
         for p in range(min(m, n)):
             total -= (m - p) * (row[p] + row[n - 1 - p])
             window += row[p]
-        for p in range(n):
-            if p + m < n:
-                window += row[p + m]
-            if p > m:
-                window -= row[p - m - 1]
+        head = min(m + 1, n)
+        for p in range(head):
+            window += row[p + m] if p + m < n else 0
+            s[p] = window
+        for p in range(head, n - m):
+            window += row[p + m] - row[p - m - 1]
+            s[p] = window
+        for p in range(max(head, n - m), n):
+            window -= row[p - m - 1]
             s[p] = window
         bound = (self._p.profile_hvn_ratio if high else self._p.profile_lvn_ratio) * total
         threshold = _least_multiple(bound, n)
-        for p in range(n):
+        if high:
+            first_row = 0
+            last_row = n - 1
+        else:
+            first_row = w
+            last_row = n - 1 - w
+        p = first_row - 1
+        while True:
+            p += 1
             if high:
-                if s[p] < threshold:
-                    continue
-            elif p < w or p > n - 1 - w or <double> (s[p] * n) > bound:
-                continue
+                while p <= last_row and s[p] < threshold:
+                    p += 1
+            else:
+                while p <= last_row and <double> (s[p] * n) > bound:
+                    p += 1
+            if p > last_row:
+                break
             keeps = True
             for q in range(max(0, p - w), min(n - 1, p + w) + 1):
                 if (s[q] > s[p]) if high else (s[q] < s[p]):

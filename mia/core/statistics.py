@@ -73,14 +73,14 @@ def sharpe(pnl: Floats, per_year: int = SESSIONS_PER_YEAR) -> Ratio:
     n = len(pnl)
     if n < 2:
         return Ratio(nan, nan)
-    deviation = float(np.std(pnl, ddof=1))
+    # The deviation of equal values may be a rounding error instead of 0.
+    deviation = 0.0 if np.ptp(pnl) == 0.0 else float(np.std(pnl, ddof=1))
     if deviation == 0.0:
         return Ratio(nan, nan)
     ratio = float(np.mean(pnl)) / deviation
-    centred = pnl - np.mean(pnl)
-    spread = float(np.sqrt(np.mean(centred**2)))
-    skew = float(np.mean(centred**3)) / spread**3
-    kurtosis = float(np.mean(centred**4)) / spread**4
+    standard = (pnl - np.mean(pnl)) / float(np.std(pnl))
+    skew = float(np.mean(standard**3))
+    kurtosis = float(np.mean(standard**4))
     variance = (1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio**2) / (n - 1)
     scale = sqrt(per_year)
     return Ratio(ratio * scale, sqrt(max(0.0, variance)) * scale)
@@ -116,9 +116,7 @@ def sortino(pnl: Floats, per_year: int = SESSIONS_PER_YEAR, seed: int = 0) -> Ra
         return result
 
     rng = np.random.Generator(np.random.PCG64(seed))
-    drawn = np.concatenate(
-        [ratios(pnl[rng.integers(0, n, size=(100, n))]) for _ in range(10)]
-    )
+    drawn = np.concatenate([ratios(pnl[rng.integers(0, n, size=(100, n))]) for _ in range(10)])
     drawn = drawn[np.isfinite(drawn)]
     scale = sqrt(per_year)
     error = float(np.std(drawn, ddof=1)) * scale if len(drawn) > 1 else nan
@@ -205,9 +203,10 @@ def mean_interval(
     sums = np.bincount(inverse, weights=values, minlength=k)
     counts = np.bincount(inverse, minlength=k)
     rng = np.random.Generator(np.random.PCG64(seed))
+    rows = max(1, 100_000 // k)
     means = np.empty(resamples)
-    for r in range(resamples):
-        drawn = rng.integers(0, k, size=k)
-        means[r] = sums[drawn].sum() / counts[drawn].sum()
+    for first in range(0, resamples, rows):
+        drawn = rng.integers(0, k, size=(min(rows, resamples - first), k))
+        means[first : first + rows] = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
     low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)

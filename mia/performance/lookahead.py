@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
-from mia.core.base_types import Block, TradeBlock
+from mia.core.base_types import MISSING_PRICE, BarBlock, Block, TradeBlock
 
 Observation = tuple[int, str]
 """Instant at which something was known (ns UTC), and all of it as text."""
@@ -27,7 +28,7 @@ class Violation:
     found: str
 
 
-def times_of(block: Block) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def times_of(block: Block) -> NDArray[np.int64]:
     """Return when each row is known: a trade at its time, a bar at its close."""
     if isinstance(block, TradeBlock):
         return block.ts_event
@@ -37,62 +38,88 @@ def times_of(block: Block) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 def perturbed(blocks: Iterable[Block], cut: int, seed: int, reach: int) -> Iterator[Block]:
     """Yield the blocks with another future after `cut`, up to `reach` rows of it.
 
-    Prices drift away by a random walk, sizes and sides are drawn anew, order and times stay, so
-    that bars and sessions begin and end where they did.
+    Prices are mirrored at the last known one and drift away by a random walk; quotes move with
+    them; sizes, sides, volumes, counts and the shapes of bars are drawn anew. Order and times
+    stay, so that bars and sessions begin and end where they did; what a source does not have
+    (quotes, counts, bid and ask volume) stays missing.
     """
     rng = np.random.Generator(np.random.PCG64([seed, cut & 0xFFFFFFFF]))
     left = reach
+    mirror: int | None = None
     for block in blocks:
-        times = times_of(block)
-        known = times <= cut
-        first = int(np.argmin(known)) if not known.all() else len(block)
+        if not len(block):
+            yield block
+            continue
+        prices = block.price if isinstance(block, TradeBlock) else block.close
+        known = times_of(block) <= cut
+        first = len(block) if known.all() else int(np.argmin(known))
+        if first:
+            mirror = int(prices[first - 1])
+        elif mirror is None:
+            mirror = int(prices[0])
         if first == len(block):
             yield block
             continue
         stop = min(len(block), first + left)
         left -= stop - first
-        yield _changed(block, first, stop, rng)
+        if isinstance(block, TradeBlock):
+            yield _changed_trades(block, first, stop, mirror, rng)
+        else:
+            yield _changed_bars(block, first, stop, mirror, rng)
         if left <= 0:
             return
 
 
-def _changed(block: Block, first: int, stop: int, rng: np.random.Generator) -> Block:
+def _changed_trades(
+    block: TradeBlock, first: int, stop: int, mirror: int, rng: np.random.Generator
+) -> TradeBlock:
     n = stop - first
     drift = np.cumsum(rng.integers(-3, 4, size=n))
-    if isinstance(block, TradeBlock):
-        price = block.price[:stop].copy()
-        size = block.size[:stop].copy()
-        side = block.aggressor_side[:stop].copy()
-        price[first:] += drift.astype(np.int32)
-        size[first:] = rng.integers(1, 400, size=n)
-        side[first:] = rng.integers(-1, 2, size=n)
-        return replace(
-            block,
-            ts_event=block.ts_event[:stop],
-            price=price,
-            size=size,
-            aggressor_side=side,
-            bid_price=block.bid_price[:stop],
-            ask_price=block.ask_price[:stop],
-        )
-    columns = {name: getattr(block, name)[:stop].copy() for name in ("open", "high", "low", "close")}
-    for values in columns.values():
-        values[first:] += drift.astype(np.int32)
-    volume = block.volume[:stop].copy()
-    volume[first:] = rng.integers(1, 20_000, size=n)
-    bought = block.ask_volume[:stop].copy()
-    bought[first:] = rng.integers(0, volume[first:] + 1)
-    sold = block.bid_volume[:stop].copy()
-    sold[first:] = volume[first:] - bought[first:]
-    return replace(
-        block,
-        t_open=block.t_open[:stop],
-        volume=volume,
-        bid_volume=sold,
-        ask_volume=bought,
-        trades=block.trades[:stop],
-        **columns,
-    )
+    changed = {
+        name: getattr(block, name)[:stop].copy()
+        for name in ("price", "size", "aggressor_side", "bid_price", "ask_price")
+    }
+    future = slice(first, stop)
+    changed["price"][first:] = _reflected(block.price[future], mirror, drift)
+    changed["bid_price"][first:] = _reflected(block.ask_price[future], mirror, drift)
+    changed["ask_price"][first:] = _reflected(block.bid_price[future], mirror, drift)
+    changed["size"][first:] = rng.integers(1, 400, size=n)
+    changed["aggressor_side"][first:] = rng.integers(-1, 2, size=n)
+    return replace(block, ts_event=block.ts_event[:stop], **changed)
+
+
+def _reflected(
+    prices: NDArray[np.int32], mirror: int, drift: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    moved: NDArray[np.int64] = 2 * mirror - prices.astype(np.int64) + drift
+    return np.where(prices == MISSING_PRICE, MISSING_PRICE, moved)
+
+
+def _changed_bars(
+    block: BarBlock, first: int, stop: int, mirror: int, rng: np.random.Generator
+) -> BarBlock:
+    n = stop - first
+    drift = np.cumsum(rng.integers(-3, 4, size=n))
+    names = ("open", "high", "low", "close", "volume", "bid_volume", "ask_volume", "trades")
+    changed = {name: getattr(block, name)[:stop].copy() for name in names}
+    future = slice(first, stop)
+    opened = _reflected(block.open[future], mirror, drift)
+    closed = _reflected(block.close[future], mirror, drift) + rng.integers(-4, 5, size=n)
+    tops = np.maximum(_reflected(block.low[future], mirror, drift), np.maximum(opened, closed))
+    floors = np.minimum(_reflected(block.high[future], mirror, drift), np.minimum(opened, closed))
+    changed["open"][first:] = opened
+    changed["close"][first:] = closed
+    changed["high"][first:] = tops + rng.integers(0, 4, size=n)
+    changed["low"][first:] = floors - rng.integers(0, 4, size=n)
+    volume = rng.integers(1, 20_000, size=n)
+    bought = rng.integers(0, volume + 1)
+    sided = block.bid_volume[future] + block.ask_volume[future] > 0
+    changed["volume"][first:] = volume
+    counted = block.trades[future] > 0
+    changed["trades"][first:] = np.where(counted, rng.integers(1, volume + 1), 0)
+    changed["ask_volume"][first:] = np.where(sided, bought, 0)
+    changed["bid_volume"][first:] = np.where(sided, volume - bought, 0)
+    return replace(block, t_open=block.t_open[:stop], **changed)
 
 
 def check_lookahead(
@@ -136,7 +163,9 @@ def check_lookahead(
     return violations
 
 
-def sample_cuts(closes: Sequence[int], decisions: Sequence[int], samples: int, seed: int) -> list[int]:
+def sample_cuts(
+    closes: Sequence[int], decisions: Sequence[int], samples: int, seed: int
+) -> list[int]:
     """Choose closes to cut at: half of them at decisions, where a peek would pay, half anywhere.
 
     Parameters

@@ -2,11 +2,12 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mia.core.base_types import ClosedTrade, Decision, Fill, Reason
+from mia.core.base_types import ClosedTrade, Decision, Fill, Reason, TradingState
 
 
 @dataclass(slots=True)
@@ -38,7 +39,7 @@ class RunRecord:
     unfilled: list[Decision] = field(default_factory=list)
     marks: list[tuple[int, int, float]] = field(default_factory=list)
     rows: list[NDArray[np.void]] = field(default_factory=list)
-    kills: list[object] = field(default_factory=list)
+    kills: list[tuple[Any, TradingState, TradingState]] = field(default_factory=list)
 
     def publish(self, topic: str, event: object) -> None:
         """Keep an event of a topic that is known, pass over others."""

@@ -31,18 +31,22 @@ def replacing(path: Path) -> Iterator[Path]:
         handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
         os.close(handle)
     except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+        raise _unwritable(path, error) from error
     temporary = Path(name)
     try:
         yield temporary
-        os.replace(temporary, path)
         umask = os.umask(0)
         os.umask(umask)
-        path.chmod(0o666 & ~umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
     except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}; choose another --out") from error
+        raise _unwritable(path, error) from error
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _unwritable(path: Path, error: OSError) -> DataError:
+    return DataError(f"cannot write {path}: {error.strerror or error}; choose another --out")
 
 
 def prepare_folder(folder: Path) -> Path:
@@ -58,16 +62,23 @@ def prepare_folder(folder: Path) -> Path:
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise DataError(
-            f"cannot write to {folder}: {error.strerror}; choose another --out"
-        ) from error
+        raise _unwritable(folder, error) from error
     return folder
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a mapping as indented JSON."""
+    """Write a mapping as indented JSON.
+
+    Raises
+    ------
+    DataError
+        If the file cannot be written.
+    ValueError
+        If a number is not finite, which JSON cannot say.
+    """
+    text = json.dumps(content, indent=2, allow_nan=False) + "\n"
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n")
+        temporary.write_text(text, encoding="utf-8")
 
 
 def write_columns(path: Path, columns: Mapping[str, NDArray[Any]]) -> None:
@@ -260,9 +271,7 @@ def write_results(
     write_json(folder / "summary.json", summary)
 
 
-def _drawdowns(
-    marks: list[tuple[int, int, float]], start_equity: float
-) -> NDArray[np.float64]:
+def _drawdowns(marks: list[tuple[int, int, float]], start_equity: float) -> NDArray[np.float64]:
     equity = np.array([start_equity, *(mark[2] for mark in marks)], dtype=np.float64)
     falls: NDArray[np.float64] = (np.maximum.accumulate(equity) - equity)[1:]
     return falls

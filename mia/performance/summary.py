@@ -3,8 +3,10 @@
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import numpy as np
 
@@ -12,6 +14,9 @@ from mia.core import statistics
 from mia.core.base_types import ClosedTrade
 from mia.core.statistics import Floats
 from mia.performance.recorder import RunRecord
+
+NEW_YORK = ZoneInfo("America/New_York")
+WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +64,8 @@ def equity_curve(record: RunRecord, start_equity: float) -> Floats:
     return np.array([start_equity, *(mark[2] for mark in record.marks)], dtype=np.float64)
 
 
-def _finite(value: float) -> float | None:
-    return value if isfinite(value) else None
+def _finite(value: float | np.floating[Any]) -> float | None:
+    return float(value) if isfinite(value) else None
 
 
 def trade_figures(trades: Sequence[ClosedTrade]) -> dict[str, Any]:
@@ -78,14 +83,14 @@ def trade_figures(trades: Sequence[ClosedTrade]) -> dict[str, Any]:
         "win_rate": wins / n if n else None,
         "win_rate_wilson_95": [low, high],
         "profit_factor": _finite(statistics.profit_factor(net)) if n else None,
-        "expectancy_r": float(np.mean(r)) if n else None,
+        "expectancy_r": _finite(np.mean(r)) if n else None,
         "expectancy_r_95": [_finite(r_low), _finite(r_high)],
         "expectancy_usd": float(np.mean(net)) if n else None,
         "net_pnl_usd": float(np.sum(net)),
         "gross_pnl_usd": float(sum(trade.gross_pnl for trade in trades)),
         "costs_usd": float(sum(trade.costs for trade in trades)),
         "slippage_ticks_mean": (
-            float(np.mean([trade.slippage_ticks for trade in trades])) if n else None
+            _finite(np.mean([trade.slippage_ticks for trade in trades])) if n else None
         ),
         "bars_held_mean": float(np.mean([trade.bars_held for trade in trades])) if n else None,
     }
@@ -100,13 +105,33 @@ def _grouped(
     return {name: trade_figures(groups[name]) for name in sorted(groups)}
 
 
+def entry_hour(trade: ClosedTrade) -> str:
+    """Return the New York hour of the entry as in ``09``."""
+    return f"{datetime.fromtimestamp(trade.ts_entry // 1_000_000_000, UTC).astimezone(NEW_YORK):%H}"
+
+
+def session_month(trade: ClosedTrade) -> str:
+    """Return the month of the trade's session as in ``2025-11``."""
+    return f"{trade.session_id // 10_000:04d}-{trade.session_id // 100 % 100:02d}"
+
+
+def _weekday(trade: ClosedTrade) -> str:
+    return datetime.strptime(str(trade.session_id), "%Y%m%d").strftime("%u")
+
+
+def _by_weekday(trades: Sequence[ClosedTrade]) -> dict[str, dict[str, Any]]:
+    groups = _grouped(trades, _weekday)
+    return {WEEKDAYS[int(number) - 1]: figures for number, figures in groups.items()}
+
+
 def summarise(record: RunRecord, facts: RunFacts) -> dict[str, Any]:
     """Put all figures of a run into one dictionary of plain values.
 
     Returns
     -------
     dict
-        What ``summary.json`` holds; a figure that is undefined is None.
+        What ``summary.json`` holds; a figure that is undefined is None. The groups are those of
+        `trade_figures`: hours are New York's at the entry, weekdays and months the session's.
     """
     daily = daily_pnl(record)
     equity = equity_curve(record, facts.start_equity)
@@ -143,6 +168,10 @@ def summarise(record: RunRecord, facts: RunFacts) -> dict[str, Any]:
         "by_trigger": _grouped(record.trades, lambda t: t.kind.name),
         "by_regime": _grouped(record.trades, lambda t: t.regime.name),
         "by_exit": _grouped(record.trades, lambda t: t.exit_reason.value),
+        "by_side": _grouped(record.trades, lambda t: "LONG" if t.side > 0 else "SHORT"),
+        "by_hour": _grouped(record.trades, entry_hour),
+        "by_weekday": _by_weekday(record.trades),
+        "by_month": _grouped(record.trades, session_month),
         "kill_switch": [
             {
                 "ts": cause.since,

@@ -1,0 +1,192 @@
+"""Figures as text, and what the figures of a run allow one to say in plain words."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+NOTHING = "–"
+FEW_TRADES = 30
+"""Below this many trades an interval is too rough to lean on."""
+CONFIDENT = 0.95
+WIN_RATE_GOAL = 0.60
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """A sentence about a run; `tone` is ``good``, ``bad`` or ``note``."""
+
+    tone: str
+    text: str
+
+
+def number(value: float | None, digits: int = 0, sign: bool = False) -> str:
+    """Write a number with thousands apart and a true minus; a dash for None."""
+    if value is None:
+        return NOTHING
+    text = f"{value:{'+' if sign else ''},.{digits}f}"
+    if not text.strip("+-0.,"):
+        text = text.lstrip("+-")
+    return text.replace("-", "\N{MINUS SIGN}").replace(",", "\N{NARROW NO-BREAK SPACE}")
+
+
+def usd(value: float | None, sign: bool = False) -> str:
+    """Write whole USD."""
+    return NOTHING if value is None else f"{number(value, 0, sign)} USD"
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Write a share as per cent."""
+    return NOTHING if value is None else f"{number(100.0 * value, digits)} %"
+
+
+def in_r(value: float | None) -> str:
+    """Write a multiple of the risk at entry."""
+    return NOTHING if value is None else f"{number(value, 3, sign=True)} R"
+
+
+def interval(bounds: Sequence[float | None], write: Any = number) -> str:
+    """Write an interval with `write` for its ends."""
+    low, high = bounds
+    if low is None or high is None:
+        return NOTHING
+    return f"{write(low)} to {write(high)}"
+
+
+def plural(count: int, one: str, many: str | None = None) -> str:
+    """Write a count with its noun."""
+    return f"{number(count)} {one if count == 1 else many or one + 's'}"
+
+
+def remarks(summary: Mapping[str, Any]) -> list[Remark]:
+    """Say what the figures of a run show and what they do not.
+
+    Returns
+    -------
+    list of Remark
+        The most important first. Nothing is called good without an interval above zero.
+    """
+    if not summary["trades"]:
+        said = [Remark("bad", _no_trades(summary))]
+    else:
+        said = [*_edge(summary), *_size(summary), *_win_rate(summary), *_costs(summary)]
+    return [*said, *_conditions(summary)]
+
+
+def _no_trades(summary: Mapping[str, Any]) -> str:
+    where = plural(summary["sessions"], "session")
+    if summary.get("unfilled"):
+        what = plural(summary["unfilled"], "order was", "orders were")
+        cause = f" {what} sent and never filled."
+    elif summary["decisions"]:
+        cause = " Every proposal was rejected or not sent; the reasons are counted below."
+    elif summary["bars"]:
+        cause = " No bar led to a proposal."
+    else:
+        cause = " No bar was evaluated."
+    return (
+        f"No trade was closed in {where}.{cause} "
+        "Whether there is an edge, nobody can tell from this run."
+    )
+
+
+def _edge(summary: Mapping[str, Any]) -> list[Remark]:
+    low, high = summary["expectancy_r_95"]
+    said = []
+    if low is None or high is None:
+        said.append(
+            Remark(
+                "bad",
+                "All trades lie in one session, so the expectancy has no interval: "
+                "no edge is shown.",
+            )
+        )
+    elif low > 0.0:
+        text = (
+            f"The 95 % interval of the expectancy, {interval((low, high), in_r)}, lies above zero."
+        )
+        said.append(Remark("good", text))
+    elif high < 0.0:
+        text = (
+            f"The 95 % interval of the expectancy, {interval((low, high), in_r)}, lies below zero: "
+        )
+        said.append(Remark("bad", text + "these rules lost money, and not by bad luck alone."))
+    else:
+        text = (
+            f"The 95 % interval of the expectancy, {interval((low, high), in_r)}, includes zero: "
+        )
+        said.append(Remark("bad", text + "no edge is shown."))
+    chance = summary["probabilistic_sharpe"]
+    if chance is None:
+        said.append(
+            Remark("note", "The Sharpe ratio is undefined for so few or so equal sessions.")
+        )
+    elif chance >= CONFIDENT:
+        text = f"The probability that the true Sharpe ratio exceeds zero is {percent(chance)}, "
+        said.append(Remark("good", text + "if this was the only variant ever tried."))
+    else:
+        text = f"The probability that the true Sharpe ratio exceeds zero is {percent(chance)}, "
+        said.append(Remark("bad", text + "short of the usual 95 %."))
+    return said
+
+
+def _size(summary: Mapping[str, Any]) -> list[Remark]:
+    n, days = summary["trades"], summary["sessions"]
+    if n < FEW_TRADES:
+        text = f"{plural(n, 'trade')} in {plural(days, 'session')} are too few to lean on"
+        return [Remark("bad", f"{text}: below {FEW_TRADES} even the intervals are rough.")]
+    return [
+        Remark(
+            "note",
+            f"The sample is {plural(n, 'trade')} in {plural(days, 'session')}; intervals resample "
+            "whole sessions and know nothing of markets unlike these.",
+        )
+    ]
+
+
+def _win_rate(summary: Mapping[str, Any]) -> list[Remark]:
+    low, high = summary["win_rate_wilson_95"]
+    place = "above" if low > WIN_RATE_GOAL else "below" if high < WIN_RATE_GOAL else "around"
+    text = f"The Wilson interval of the win rate, {interval((low, high), percent)}, lies {place} "
+    return [
+        Remark(
+            "note",
+            f"{text}{percent(WIN_RATE_GOAL, 0)}. "
+            "A win rate says nothing without the sizes of wins and losses.",
+        )
+    ]
+
+
+def _costs(summary: Mapping[str, Any]) -> list[Remark]:
+    costs, gross, net = (summary[f"{name}_usd"] for name in ("costs", "gross_pnl", "net_pnl"))
+    each = costs / summary["trades"]
+    text = f"Costs took {usd(costs)}, {number(each, 2)} USD a trade"
+    if costs == 0.0:
+        return [Remark("bad", "No costs were charged: real trading would have paid them.")]
+    if gross > 0.0 and net <= 0.0:
+        return [Remark("bad", f"{text}, and turned a gain of {usd(gross)} into a loss.")]
+    if gross > 0.0:
+        text += f", {percent(costs / gross)} of the gain before costs"
+    return [Remark("note", f"{text}. Slippage is in the prices of the fills already.")]
+
+
+def _conditions(summary: Mapping[str, Any]) -> list[Remark]:
+    said = []
+    if summary.get("source_kind") == "synthetic":
+        text = (
+            "The market was synthetic: this run tests the program, and says nothing about trading."
+        )
+        said.append(Remark("bad", text))
+    if summary.get("open_at_end"):
+        text = "A position was open when the data ended; it is in no figure."
+        said.append(Remark("note", text))
+    missing = [
+        name
+        for key, name in (("vix_known", "the VIX"), ("calendar_known", "the economic calendar"))
+        if summary.get(key) is False
+    ]
+    if missing:
+        text = f"The run did not know {' or '.join(missing)}; rules that ask for it went without."
+        said.append(Remark("note", text))
+    text = "These are simulated fills on past data. Whoever tries many variants and shows the best "
+    said.append(Remark("note", text + "one will see figures like these without any edge."))
+    return said

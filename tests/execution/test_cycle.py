@@ -1,0 +1,205 @@
+"""The trading cycle on synthetic sessions: real kernels, real broker, real rules."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from mia.backtest import Backtest
+from mia.config.settings import LoadedSettings, load_settings
+from mia.core import sessions
+from mia.core.base_types import ExitReason, OrderRole, TradeBlock
+from mia.data.tape import Tape, synthetic_tape
+from mia.errors import DataError
+from mia.execution.simple_trader import SimpleTrader
+from mia.performance.recorder import RunRecord
+
+EASED = (
+    "trading_mode=data_collection",
+    "gate.session_min=0",
+    "gate.regime_cooldown_s=0",
+    "gate.signal_cooldown_s=0",
+    "gate.loss_cooldown_s=0",
+    "gate.mtf_min=0",
+    "gate.weak_conf=0",
+    "gate.regime_conf=0",
+    "risk.loss_streak=100",
+    "gate.min_rr=0.1",
+)
+"""Settings that let enough trades through to see the cycle work; the limits stay."""
+
+
+@pytest.fixture(scope="module")
+def eased() -> LoadedSettings:
+    return load_settings(None, EASED, environ={})
+
+
+@pytest.fixture(scope="module")
+def tape() -> Tape:
+    return synthetic_tape(4, 20250310, 6, 20_000)
+
+
+def run(loaded: LoadedSettings, tape: Tape) -> tuple[RunRecord, SimpleTrader]:
+    record = RunRecord()
+    trader = Backtest(loaded, tape).make_trader(record)
+    for block in tape.blocks():
+        trader.run(block)
+    return record, trader
+
+
+@pytest.fixture(scope="module")
+def outcome(eased: LoadedSettings, tape: Tape) -> tuple[RunRecord, SimpleTrader]:
+    record, trader = run(eased, tape)
+    assert len(record.trades) >= 5, "too few trades to test anything"
+    return record, trader
+
+
+def test_every_accepted_decision_ends_in_a_trade_or_an_unfilled_entry(outcome) -> None:
+    record, trader = outcome
+    accepted = [d for d in record.decisions if d.accepted]
+    still_open = 0 if trader.position is None else 1
+    assert len(accepted) == len(record.trades) + len(record.unfilled) + still_open
+
+
+def test_equity_moves_by_the_net_of_closed_trades_and_nothing_else(outcome) -> None:
+    record, trader = outcome
+    start = 25_000.0
+    assert trader.risk.equity == pytest.approx(start + sum(t.net_pnl for t in record.trades))
+
+
+def test_net_is_gross_less_two_commissions_a_contract(outcome) -> None:
+    record, _ = outcome
+    side = {"ES": 3.45, "MES": 0.96}
+    value = {"ES": 12.5, "MES": 1.25}
+    for trade in record.trades:
+        gross = trade.side * (trade.exit - trade.entry) * trade.quantity * value[trade.symbol]
+        assert trade.gross_pnl == pytest.approx(gross)
+        assert trade.costs == pytest.approx(2 * side[trade.symbol] * trade.quantity)
+        assert trade.net_pnl == pytest.approx(gross - trade.costs)
+
+
+def test_fills_of_a_bracket_leave_no_position(outcome) -> None:
+    record, trader = outcome
+    held: dict[str, int] = {}
+    for fill in record.fills:
+        held[fill.bracket_id] = held.get(fill.bracket_id, 0) + fill.side * fill.quantity
+    if trader.position is not None:
+        held.pop(trader.position.trade_id, None)
+    assert set(held.values()) == {0}
+
+
+def test_one_position_at_a_time(outcome) -> None:
+    record, _ = outcome
+    ordered = sorted(record.trades, key=lambda t: t.ts_entry)
+    for before, after in zip(ordered, ordered[1:], strict=False):
+        assert before.ts_exit <= after.ts_entry
+
+
+def test_no_order_acts_before_its_decision_and_the_latency(outcome, eased) -> None:
+    record, _ = outcome
+    latency = eased.settings.fill.latency_ns
+    signals = {t.trade_id: t.ts_signal for t in record.trades}
+    entries = [f for f in record.fills if f.role is OrderRole.ENTRY and f.bracket_id in signals]
+    assert entries
+    for fill in entries:
+        assert fill.ts >= signals[fill.bracket_id] + latency
+
+
+def test_no_position_survives_its_session(outcome) -> None:
+    record, _ = outcome
+    for trade in record.trades:
+        assert sessions.session_id(trade.ts_exit) == trade.session_id
+
+
+def test_fills_happen_at_traded_prices_plus_slippage(outcome, tape: Tape) -> None:
+    record, _ = outcome
+    traded = {}
+    for block in tape.blocks():
+        for ts, price in zip(block.ts_event.tolist(), block.price.tolist(), strict=True):
+            traded.setdefault(ts, set()).add(price)
+    for fill in record.fills:
+        slip = fill.side * (fill.price - fill.reference_price)
+        if fill.role in (OrderRole.STOP, OrderRole.FLATTEN):
+            assert slip == 1
+        # A stop fills at its price where the market traded through it: within the trades' range.
+        nearest = min(abs(fill.reference_price - price) for price in traded[fill.ts])
+        assert nearest <= 1 or fill.role is not OrderRole.FLATTEN
+
+
+def test_without_sending_every_decision_is_made_and_nothing_is_filled(eased, tape: Tape) -> None:
+    run_ = Backtest(eased, tape, send=False).run()
+    assert any(d.accepted for d in run_.record.decisions)
+    assert not run_.record.fills
+    assert not run_.record.trades
+
+
+def test_any_split_of_the_blocks_gives_the_same_run(outcome, eased, tape: Tape) -> None:
+    def cut() -> list[TradeBlock]:
+        pieces = []
+        for block in tape.blocks():
+            for start in range(0, len(block), 7_777):
+                part = slice(start, start + 7_777)
+                columns = {
+                    field.name: getattr(block, field.name)[part]
+                    for field in dataclasses.fields(block)
+                    if isinstance(getattr(block, field.name), np.ndarray)
+                }
+                pieces.append(dataclasses.replace(block, **columns))
+        return pieces
+
+    record, _ = run(eased, dataclasses.replace(tape, blocks=lambda: iter(cut())))
+    whole, _ = outcome
+    assert [repr(d) for d in record.decisions] == [repr(d) for d in whole.decisions]
+    assert record.fills == whole.fills
+    assert record.trades == whole.trades
+
+
+def test_a_contract_that_ends_takes_its_position_with_it(eased, tape: Tape) -> None:
+    """Data of a contract stop while a position is open: it is closed where it last traded."""
+    first, second = list(tape.blocks())[:2]
+    record, probe = RunRecord(), None
+    trader = Backtest(eased, tape).make_trader(record)
+    trader.run(first)
+    entry = next(f for f in record.fills if f.role is OrderRole.ENTRY)
+    trade = next(t for t in record.trades if t.trade_id == entry.bracket_id)
+    stop = int(np.searchsorted(first.ts_event, (entry.ts + trade.ts_exit) // 2))
+    if first.ts_event[stop] >= trade.ts_exit:
+        pytest.skip("the first trade ended within one event")
+    names = ("ts_event", "price", "size", "aggressor_side", "bid_price", "ask_price")
+    cut = dataclasses.replace(first, **{name: getattr(first, name)[:stop] for name in names})
+    record = RunRecord()
+    probe = Backtest(eased, tape).make_trader(record)
+    probe.run(cut)
+    assert probe.position is not None
+    assert probe.position.open_quantity
+    probe.run(dataclasses.replace(second, contract="ESZ99"))
+    closed = record.trades[0]
+    assert closed.exit_reason is ExitReason.SESSION_END
+    assert abs(closed.exit - int(cut.price[-1])) == 1
+    assert closed.ts_exit <= int(second.ts_event[0])
+
+
+def test_a_contract_change_inside_a_session_is_refused(eased, tape: Tape) -> None:
+    block = next(tape.blocks())
+    half = len(block) // 2
+    names = ("ts_event", "price", "size", "aggressor_side", "bid_price", "ask_price")
+    parts = [
+        dataclasses.replace(block, **{name: getattr(block, name)[part] for name in names})
+        for part in (slice(None, half), slice(half, None))
+    ]
+    trader = Backtest(eased, tape).make_trader(RunRecord())
+    trader.run(parts[0])
+    with pytest.raises(DataError, match="contract may change only between sessions"):
+        trader.run(dataclasses.replace(parts[1], contract="ESU25"))
+
+
+def test_halted_entries_refuse_proposals_but_let_exits_through(eased, tape: Tape) -> None:
+    record = RunRecord()
+    trader = Backtest(eased, tape).make_trader(record)
+    trader.kill_switch.command("halt", 0)
+    for block in tape.blocks():
+        trader.run(block)
+    assert record.decisions
+    assert not record.fills
+    assert all("KILL_STATE" in {g.code.value for g in d.gates if not g.passed}
+               for d in record.decisions if d.gates)
