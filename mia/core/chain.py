@@ -40,6 +40,8 @@ class ChainMeta:
         Whole chain, or a selection of contracts.
     captured_share : float
         Share of the last whole chain's gross gamma that a selection holds; 1 if complete.
+    provenance : tuple of (str, str)
+        Column and source, for columns that are not of `source` alone.
     """
 
     source: str
@@ -51,6 +53,7 @@ class ChainMeta:
     delayed_s: int = 0
     complete: bool = True
     captured_share: float = 1.0
+    provenance: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
