@@ -22,11 +22,11 @@ cdef struct Snapshot:           # what one chain says; index points unless said
     int64_t evening_until       # to here
     int64_t oi_until[3]         # when the factor of the open interest falls to 0.5, 0.2, 0
     int64_t session_id          # session of the quotes
-    int64_t es_settle           # of the quarterly whose forward gave the carry, ns UTC
+    int64_t quarter_settle[4]   # of the quarterlies with a forward, nearest first, ns UTC, 0 none
     double chain_quality        # q_chain without the check against ES
     double zero_dte_share       # of gross gamma that expires in the session of the quotes
     double spot                 # S of put-call parity
-    double carry                # ln(F/S) per year of 365 days, nan unknown
+    double quarter_carry[4]     # ln(F/S) per year of 365 days to each of them
     double expected_move        # EM
     double gex                  # USD per 1 %
     double cex                  # USD per calendar day
@@ -53,6 +53,8 @@ cdef class OptionsState:
     cdef Py_ssize_t _first              # of the queue
     cdef Py_ssize_t _last               # one beyond its end
     cdef int64_t _contract_settle       # of the ES contract, ns UTC, 0 unknown
+    cdef int64_t _settle                # to which the carry below holds
+    cdef double _carry                  # of the snapshot for the contract, nan unknown
     cdef bint _es_agrees                # S of the snapshot agrees with ES
     cdef double _ema                    # basis, nan before the first sample of the contract
     cdef int64_t _ema_at                # quote time of its newest sample
@@ -85,6 +87,7 @@ cdef class OptionsState:
     cdef void _take(
         self, const Snapshot* snapshot, const Bar* last, Py_ssize_t count, const Session* session
     ) noexcept nogil
+    cdef void _choose_carry(self) noexcept nogil
     cdef double _model_basis(self, double es, int64_t now) noexcept nogil
     cdef double _basis(self, double es, int64_t now, const Session* session) noexcept nogil
     cdef double _quality(self, int64_t now, const Session* session) noexcept nogil

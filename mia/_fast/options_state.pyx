@@ -76,6 +76,7 @@ cdef class OptionsState:
         for k in range(HALF_HOURS):
             self._flow_today[k] = NAN
         self._ema = NAN
+        self._carry = NAN
         self.spot = NAN
         self.basis = NAN
         self.gex = NAN
@@ -214,6 +215,7 @@ cdef class OptionsState:
         self._ema = NAN
         self._ema_at = 0
         self._ema_session = 0
+        self._choose_carry()
 
     cdef void refresh(
         self,
@@ -298,6 +300,7 @@ cdef class OptionsState:
         self._snapshot = snapshot[0]
         self.has_snapshot = True
         self._es_agrees = True
+        self._choose_carry()
         if isnan(es):
             return
         known = self._basis(es, snapshot.asof, session)
@@ -322,12 +325,23 @@ cdef class OptionsState:
         self._ema_at = snapshot.asof
         self._ema_session = session.session_id
 
+    cdef void _choose_carry(self) noexcept nogil:
+        """Take the carry of the quarterly with which the contract settles, else the nearest's."""
+        cdef int k
+        self._carry = NAN
+        self._settle = self._snapshot.quarter_settle[0]
+        if self._settle != 0:
+            self._carry = self._snapshot.quarter_carry[0]
+        if self._contract_settle == 0:
+            return
+        for k in range(4):
+            if self._snapshot.quarter_settle[k] == self._contract_settle:
+                self._carry = self._snapshot.quarter_carry[k]
+        self._settle = self._contract_settle
+
     cdef double _model_basis(self, double es, int64_t now) noexcept nogil:
-        """ES less S by the carry of the chain to the expiry of the contract, nan unknown."""
-        cdef int64_t settle = self._contract_settle
-        if settle == 0:
-            settle = self._snapshot.es_settle
-        return es * (1.0 - exp(-self._snapshot.carry * <double> (settle - now) / YEAR_NS))
+        """ES less S by the carry to the expiry of the contract, nan unknown."""
+        return es * (1.0 - exp(-self._carry * <double> (self._settle - now) / YEAR_NS))
 
     cdef double _basis(self, double es, int64_t now, const Session* session) noexcept nogil:
         """ES less S: the average of the samples in RTH, the carry model elsewhere."""

@@ -2,53 +2,20 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date, timedelta
-from math import isnan, log, nan
+from math import isnan, log
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mia._fast.options_state import SNAPSHOT_DTYPE
 from mia.core import sessions
-from mia.core.calendar_table import cash_market_opens, to_date, to_session_id
 from mia.core.chain import Chain
 from mia.features import options_features, options_quality
 from mia.features.options_exposure import NAIVE, DealerModel, Positioning, positioning
 
 YEAR = 365 * 86_400 * 1_000_000_000
-QUARTER_MONTHS = (3, 6, 9, 12)
-
-
-def quarterly_settlement(ts: int) -> int:
-    """Return when the quarterly of March, June, September or December next after `ts` settles.
-
-    Returns
-    -------
-    int
-        09:30 New York of the third Friday, or of the last cash day before it, ns UTC.
-
-    Raises
-    ------
-    DataError
-        If the calendar ends before it.
-    """
-    day = to_date(sessions.session_id(ts))
-    for quarter in range(5):
-        month = 3 * ((day.month - 1) // 3 + quarter)
-        first = date(day.year + month // 12, month % 12 + 3, 1)
-        friday = first + timedelta(days=(4 - first.weekday()) % 7 + 14)
-        while not cash_market_opens(to_session_id(friday)):
-            friday -= timedelta(days=1)
-        sid = to_session_id(friday)
-        settles = int(sessions.session_table(sid, sid)[0]["t_rth_open"])
-        if settles > ts:
-            return settles
-    raise AssertionError("a quarterly settles every three months")
-
-
-def carry_rate(ratio: float, asof: int, settles: int) -> float:
-    """Return ln(F/S) per year of 365 days from the ratio F/S, nan without one."""
-    return log(ratio) * YEAR / (settles - asof) if ratio > 0.0 else nan
+QUARTERLIES = 4
+"""How many a snapshot holds."""
 
 
 def static_quality(found: Positioning) -> float:
@@ -138,9 +105,7 @@ class OptionsFeed:
             made.append(self._record(found, held.asof, settled))
         return made
 
-    def _position(
-        self, chain: Chain, previous: Positioning | None, now: int | None
-    ) -> Positioning:
+    def _position(self, chain: Chain, previous: Positioning | None, now: int | None) -> Positioning:
         more = {} if self._rate is None else {"rate": self._rate}
         return positioning(chain, model=self._model, previous=previous, now=now, **more)
 
@@ -171,7 +136,6 @@ def snapshot_record(
     ndarray of SNAPSHOT_DTYPE, shape (1,)
     """
     record = np.zeros(1, SNAPSHOT_DTYPE)
-    settles = quarterly_settlement(found.asof)
     evening = options_quality.evening_span(asof)
     record["effective"] = effective
     record["asof"] = asof
@@ -179,11 +143,13 @@ def snapshot_record(
     record["evening_from"], record["evening_until"] = evening
     record["oi_until"] = options_quality.oi_steps(found.oi_session)
     record["session_id"] = sessions.session_id(asof)
-    record["es_settle"] = settles
+    for k, quarterly in enumerate(found.quarterlies[:QUARTERLIES]):
+        years = (quarterly.settle_ns - found.asof) / YEAR
+        record["quarter_settle"][0, k] = quarterly.settle_ns
+        record["quarter_carry"][0, k] = log(quarterly.fair_ratio) / years
     record["chain_quality"] = static_quality(found)
     record["zero_dte_share"] = 0.0 if isnan(found.zero_dte_share) else found.zero_dte_share
     record["spot"] = found.spot
-    record["carry"] = carry_rate(found.es_fair_ratio, found.asof, settles)
     record["expected_move"] = found.expected_move
     record["gex"] = found.gex_usd_per_pct
     record["cex"] = found.cex_usd_per_day

@@ -13,6 +13,7 @@ from reference.options_state import OptionsTwin
 
 MINUTE = 60 * 10**9
 HOUR = 60 * MINUTE
+SETTLES = int(sessions.session_table(20230317, 20230317)["t_rth_open"][0])
 DAYS = [sid for sid in sessions.trading_days(20230103, 20230503)]
 
 
@@ -30,10 +31,10 @@ def a_snapshot(sid=20230104, minute=30, **changes):
         "asof": asof,
         "oi_until": options_quality.oi_steps(sessions.previous_trading_day(sid)),
         "session_id": sid,
-        "es_settle": asof + 60 * 24 * HOUR,
+        "quarter_settle": (SETTLES, SETTLES + 91 * 24 * HOUR, 0, 0),
         "chain_quality": 1.0,
         "spot": 4000.0,
-        "carry": 0.03,
+        "quarter_carry": (0.03, 0.04, 0, 0),
         "expected_move": 40.0,
         "gex": 1e9,
         "cex": -5e9,
@@ -56,8 +57,9 @@ def a_snapshot(sid=20230104, minute=30, **changes):
 
 
 def fair_es(record, ts):
-    left = int(record["es_settle"][0]) - ts
-    return float(record["spot"][0]) * math.exp(float(record["carry"][0]) * left / (365 * 24 * HOUR))
+    left = int(record["quarter_settle"][0, 0]) - ts
+    carry = float(record["quarter_carry"][0, 0])
+    return float(record["spot"][0]) * math.exp(carry * left / (365 * 24 * HOUR))
 
 
 def a_bar(sid, minute, price, width=1, volume=1000):
@@ -105,7 +107,7 @@ def assert_missing(out):
 def test_levels_are_mapped_by_the_ratio_of_es_to_spot():
     out, state = run_one(a_snapshot())
     ratio = (state.spot + state.basis) / state.spot
-    assert ratio == pytest.approx(math.exp(0.03 * 60 / 365), abs=1e-5)
+    assert ratio == pytest.approx(math.exp(0.03 * 72 / 365), abs=1e-5)
     for name, level in (("gamma_flip", 3960), ("call_wall", 4100), ("put_wall", 3900)):
         assert out[name] == pytest.approx(4 * level * ratio, rel=1e-12)
 
@@ -179,7 +181,7 @@ def test_zero_dte_ages_by_the_elapsed_part_of_the_session():
 
 
 def test_evening_quotes_serve_until_the_next_morning():
-    late = a_snapshot(minute=400)                     # 16:10
+    late = a_snapshot(minute=400)  # 16:10
     middle = a_snapshot(minute=300)
     for minute, expected in ((401, 0.6), (-60, 0.6), (14, 0.6), (15, 0.0)):
         sid = 20230104 if minute > 0 and minute > 390 else 20230105
@@ -234,7 +236,7 @@ def random_snapshots(seed, sid, bars, no_carry):
     """Make chains of a day that mostly agree with ES, known with a delay."""
     rng = random.Random(seed * 1000 + sid)
     made = []
-    for _ in range(rng.randrange(6)):
+    for _ in range(rng.randrange(5, 15)):
         bar = bars[rng.randrange(len(bars))]
         asof = int(bar["t_close"]) + rng.randrange(-2 * MINUTE, 2 * MINUTE)
         minute = (asof - int(session_of(sid)["t_rth_open"][0])) / MINUTE
@@ -246,12 +248,12 @@ def random_snapshots(seed, sid, bars, no_carry):
             effective=asof + rng.randrange(0, 30 * MINUTE),
             delayed=rng.random() < 0.5,
             spot=spot,
-            carry=math.nan if no_carry else rng.gauss(0.03, 0.002),
-            es_settle=asof + 50 * 24 * HOUR,
+            quarter_settle=(0,) * 4 if no_carry else (asof + 50 * 24 * HOUR, 0, 0, 0),
+            quarter_carry=(rng.gauss(0.03, 0.002), 0, 0, 0),
             flip=rng.choice([math.nan, spot + rng.gauss(0, 60)]),
             call_wall=spot + rng.expovariate(1 / 60),
             put_wall=spot - rng.expovariate(1 / 60),
-            chain_quality=rng.choice([1.0, 1.0, 0.8, 0.0]),
+            chain_quality=rng.choice([1.0, 1.0, 1.0, 0.9, 0.8, 0.0]),
             zero_dte_share=rng.random() / 2,
             cex=rng.gauss(-5e9, 3e9),
             skew=rng.choice([math.nan, 0.3]),
@@ -266,7 +268,9 @@ def as_dict(record):
     return {name: record[name][0] for name in record.dtype.names}
 
 
-@pytest.mark.parametrize(("seed", "no_carry", "dvol"), [(1, False, 0.0), (2, False, 0.5), (3, True, 0.0)])
+@pytest.mark.parametrize(
+    ("seed", "no_carry", "dvol"), [(1, False, 0.0), (2, False, 0.5), (3, True, 0.0)]
+)
 def test_every_close_agrees_with_the_twin(seed, no_carry, dvol):
     state = options_state.OptionsState(kernel_params(sources_options=1, feat_f12_dvol=dvol))
     twin = OptionsTwin(dvol=dvol)
@@ -279,7 +283,9 @@ def test_every_close_agrees_with_the_twin(seed, no_carry, dvol):
             twin.queue.append({k: v.tolist() for k, v in as_dict(record).items()})
         for k in range(len(bars)):
             out = closed(state, bars[: k + 1], sid)
-            plain = {name: bars[name][k].item() for name in ("t_open", "t_close", "close", "volume")}
+            plain = {
+                name: bars[name][k].item() for name in ("t_open", "t_close", "close", "volume")
+            }
             features, valid, levels, quality, spot = twin.close(plain, session[0])
             assert_allclose(out["feature"], features, rtol=1e-9, atol=1e-9)
             assert out["valid"].tolist() == valid
@@ -291,5 +297,5 @@ def test_every_close_agrees_with_the_twin(seed, no_carry, dvol):
             flows += valid[3]
         state.next_session(session)
         twin.next_session(session[0])
-    assert spoke > 1000
+    assert spoke > 500
     assert flows > 50

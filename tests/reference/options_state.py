@@ -21,8 +21,8 @@ class OptionsTwin:
     queue: list = field(default_factory=list)
     snapshot: dict | None = None
     agrees: bool = True
-    samples: list = field(default_factory=list)     # (session, quote time, ES less S)
-    bars: list = field(default_factory=list)        # of the session
+    samples: list = field(default_factory=list)  # (session, quote time, ES less S)
+    bars: list = field(default_factory=list)  # of the session
     past_dollars: list = field(default_factory=list)
     flows_today: dict = field(default_factory=dict)
     past_flows: dict = field(default_factory=dict)
@@ -104,8 +104,12 @@ class OptionsTwin:
         return value
 
     def _basis(self, es, now, session):
-        settle = self.settle or self.snapshot["es_settle"]
-        model = es - es * math.exp(-self.snapshot["carry"] * (settle - now) / YEAR)
+        quarters = dict(
+            zip(self.snapshot["quarter_settle"], self.snapshot["quarter_carry"], strict=True)
+        )
+        nearest = self.snapshot["quarter_settle"][0]
+        carry = quarters.get(self.settle or nearest, quarters[nearest]) if nearest else NAN
+        model = es - es * math.exp(-carry * ((self.settle or nearest) - now) / YEAR)
         average = self._average()
         if math.isnan(model):
             return average
@@ -146,5 +150,3 @@ class OptionsTwin:
         if not math.isnan(flow):
             self.flows_today.setdefault(half_hour, flow)
         return value
-
-
