@@ -181,10 +181,16 @@ def test_zero_dte_ages_by_the_elapsed_part_of_the_session():
 
 
 def test_evening_quotes_serve_until_the_next_morning():
-    late = a_snapshot(minute=400)  # 16:10
+    late = a_snapshot(minute=400)
     middle = a_snapshot(minute=300)
-    for minute, expected in ((401, 0.6), (-60, 0.6), (14, 0.6), (15, 0.0)):
-        sid = 20230104 if minute > 0 and minute > 390 else 20230105
+    # From 06:45 on newer open interest exists, at 09:45 newer quotes.
+    for sid, minute, expected in (
+        (20230104, 401, 0.6),
+        (20230105, -200, 0.6),
+        (20230105, -60, 0.3),
+        (20230105, 14, 0.3),
+        (20230105, 15, 0.0),
+    ):
         assert run_one(late, minute, sid=sid)[0]["quality"] == pytest.approx(expected)
         assert run_one(middle, minute, sid=sid)[0]["quality"] == 0.0
 
