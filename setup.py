@@ -33,6 +33,7 @@ MODULES = (
     "references",
     "regime",
     "scid",
+    "session_levels",
     "setups",
     "statistics",
     "synth",

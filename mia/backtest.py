@@ -26,7 +26,7 @@ from mia.features.feature_calculator import feature_columns
 from mia.performance.identity import identity
 from mia.performance.lookahead import Observation, Violation, check_lookahead, sample_cuts
 from mia.performance.recorder import RunRecord
-from mia.performance.results import prepare_folder, replacing
+from mia.performance.results import replacing, result_file
 from mia.performance.summary import RunFacts, summarise
 from mia.strategies.session_facts import NewsWindow, no_news_calendar
 
@@ -208,9 +208,7 @@ class Backtest:
                 times = rows["bar"]["t_close"].tolist()
                 seen += [(ts, _fingerprint(ts, rows[k])) for k, ts in enumerate(times)]
             if not closes:
-                closes.extend(
-                    ts for rows in record.rows for ts in rows["bar"]["t_close"].tolist()
-                )
+                closes.extend(ts for rows in record.rows for ts in rows["bar"]["t_close"].tolist())
                 decided.extend(d.ts for d in record.decisions)
             return seen
 
@@ -241,9 +239,22 @@ def _feature_writer(path: Path) -> Iterator[Callable[[Any], None]]:
             raise DataError(f"no bar closed: {path} was not written")
 
 
-def replay(
-    loaded: LoadedSettings, tape: Tape, out: Path, progress: Progress = _no_progress
-) -> int:
+def _stops(state: kernel.MarketState, block: Block) -> Iterator[int]:
+    """Advance over a block, and tell at each stop what happened there."""
+    start, n = 0, len(block)
+    if isinstance(block, BarBlock):
+        bars = bars_of(block)
+        while start < n:
+            start = state.advance_bars(bars, start)
+            yield state.events
+    else:
+        columns = (block.ts_event, block.price, block.size, block.aggressor_side)
+        while start < n:
+            start = state.advance(*columns, start)
+            yield state.events
+
+
+def replay(loaded: LoadedSettings, tape: Tape, out: Path, progress: Progress = _no_progress) -> int:
     """Write one row per closed primary bar with everything that the method computed.
 
     Parameters
@@ -262,14 +273,11 @@ def replay(
         If nothing closed or the file cannot be written.
     """
     plan = fit_settings(loaded, tape.width_s)
-    state = market_state(
-        plan, tape.first_session, tape.last_session, tape.width_s, record=True
-    )
+    state = market_state(plan, tape.first_session, tape.last_session, tape.width_s, record=True)
     state.wake = kernel.SESSION
     written = done = 0
     contracts: dict[str, int] = {}
-    prepare_folder(out.parent)
-    with _feature_writer(out) as write:
+    with result_file(out), _feature_writer(out) as write:
 
         def take() -> None:
             nonlocal written
@@ -279,22 +287,15 @@ def replay(
                 written += len(rows)
 
         for block in tape.blocks():
-            state.set_contract(contracts.setdefault(block.contract, len(contracts)))
-            bars = bars_of(block) if isinstance(block, BarBlock) else None
-            start, n = 0, len(block)
-            while start < n:
-                if isinstance(block, BarBlock):
-                    start = state.advance_bars(bars, start)
-                else:
-                    start = state.advance(
-                        block.ts_event, block.price, block.size, block.aggressor_side, start
-                    )
-                if state.events & kernel.SESSION:
-                    done += 1
-                    progress(done, tape.sessions)
-                if state.events & kernel.ROWS:
-                    take()
+            try:
+                state.set_contract(contracts.setdefault(block.contract, len(contracts)))
+                for events in _stops(state, block):
+                    if events & kernel.SESSION:
+                        done += 1
+                        progress(done, tape.sessions)
+                    if events & kernel.ROWS:
+                        take()
+            except ValueError as error:
+                raise DataError(f"{block.contract}: {error}") from error
         take()
     return written
-
-

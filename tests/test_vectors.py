@@ -3,19 +3,21 @@
 import json
 import math
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 from adapters import Adapter, BarRow
+from comparison import assert_same
+from compiled_adapter import CompiledAdapter
 from reference_adapter import ReferenceAdapter
 
 from mia.core.base_types import BarPattern, BattleStatus, GoldenState, Regime
 
 HERE = Path(__file__).parent / "vectors"
 DIRECTION = {BarPattern.LDU: 1, BarPattern.LUD: -1, BarPattern.CDS: -1, BarPattern.CUS: 1}
-IMPLEMENTATIONS = {"reference": ReferenceAdapter}
+IMPLEMENTATIONS = {"reference": ReferenceAdapter, "compiled": CompiledAdapter}
 
 
 @pytest.fixture(params=IMPLEMENTATIONS)
@@ -40,29 +42,6 @@ def real_case(file: str, name: str | None = None) -> dict[str, Any]:
         pytest.skip("MIA_VECTORS names no folder with vectors of real data")
     found = read(Path(folder) / file)
     return found[0] if name is None else next(case for case in found if case["name"] == name)
-
-
-def differences(expected: Any, actual: Any, where: str = "") -> Iterator[str]:
-    """Yield every difference beyond the tolerance; integers and names must be equal."""
-    if isinstance(expected, Mapping):
-        for key, value in expected.items():
-            yield from differences(value, actual[key], f"{where}.{key}")
-    elif isinstance(expected, list):
-        if len(expected) != len(actual):
-            yield f"{where}: {len(expected)} values expected, got {len(actual)}"
-            return
-        for k, value in enumerate(expected):
-            yield from differences(value, actual[k], f"{where}[{k}]")
-    elif isinstance(expected, float) and isinstance(actual, int | float):
-        if not abs(expected - actual) <= 1e-9 * max(1.0, abs(expected)):
-            yield f"{where}: expected {expected!r}, got {actual!r}"
-    elif expected != actual:
-        yield f"{where}: expected {expected!r}, got {actual!r}"
-
-
-def assert_same(expected: Any, actual: Any) -> None:
-    found = list(differences(expected, actual))
-    assert not found, "\n".join(found[:20])
 
 
 def bar_rows(inputs: Mapping[str, Any]) -> list[BarRow]:
@@ -127,27 +106,6 @@ def test_patterns_are_known_at_the_close_after_their_pivot(
     assert_same(case["expected"], {"hits_at_close": hits})
 
 
-def as_recorded(expected: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turn the vectors' launches and violations into those of the kernels' record.
-
-    The vectors list every launch and the colour of a violated base; the record holds accepted
-    launches, which are those that the active base dates from, and the direction of a violation.
-    """
-    active = expected[f"{prefix}active"]
-    index = expected.get("i", range(len(active)))
-    accepted = [
-        base[3] if base and base[4] == i else 0 for i, base in zip(index, active, strict=True)
-    ]
-    assert all(
-        kept in {0, told}
-        for kept, told in zip(accepted, expected[f"{prefix}launched"], strict=True)
-    )
-    return dict(expected) | {
-        f"{prefix}launched": accepted,
-        f"{prefix}violated": [-colour for colour in expected[f"{prefix}violated"]],
-    }
-
-
 @cases("05_battle_navale.json", "bars")
 def test_battle_navale(impl: Adapter, case: dict[str, Any]) -> None:
     given = case["inputs"]
@@ -157,7 +115,7 @@ def test_battle_navale(impl: Adapter, case: dict[str, Any]) -> None:
     }
     bars = bar_rows(given)
     out = impl.battle_navale(case["params"], bars, given["atr"], given["vol_ref"], hits)
-    assert_same(as_recorded(case["expected"]), out)
+    assert_same(case["expected"], out)
 
 
 def engine_columns(rows: Sequence[Mapping[str, Any]]) -> dict[str, list[Any]]:
@@ -221,7 +179,7 @@ def without_sources(expected: Mapping[str, Any], columns: dict[str, Any]) -> dic
 @cases("06_features.json", "bars")
 def test_engine_on_synthetic_bars(impl: Adapter, case: dict[str, Any]) -> None:
     rows = impl.engine_on_bars(case["params"], bar_rows(case["inputs"]))
-    expected = as_recorded(case["expected"], "bn_")
+    expected = case["expected"]
     assert_same(expected, without_sources(expected, engine_columns(rows)))
 
 
@@ -287,7 +245,7 @@ def test_engine_on_a_real_session(impl: Adapter) -> None:
     case = real_case("20_real_session_5m.json")
     params = {"stream.primary": "time:300"}
     rows = impl.engine_on_bars(params, bar_rows(case["inputs"]))
-    expected = as_recorded(case["expected"], "bn_")
+    expected = case["expected"]
     columns = engine_columns(rows)
     chosen = {name: [values[i] for i in expected["i"]] for name, values in columns.items()}
     assert_same(expected, without_sources(expected, chosen))

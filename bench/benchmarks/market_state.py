@@ -5,6 +5,7 @@ import sys
 import sysconfig
 import tempfile
 import timeit
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -41,9 +42,7 @@ def load_baseline():
 
 
 def tape(sessions=SESSIONS, trades_per_day=TRADES_PER_DAY):
-    blocks = list(
-        SyntheticMarket(SEED, 20250310, sessions, trades_per_day=trades_per_day).blocks()
-    )
+    blocks = list(SyntheticMarket(SEED, 20250310, sessions, trades_per_day=trades_per_day).blocks())
     names = ("ts_event", "price", "size", "aggressor_side")
     return [np.concatenate([getattr(block, name) for block in blocks]) for name in names]
 
@@ -54,8 +53,8 @@ def state_for(columns, **kwargs):
     return state
 
 
-def run_all(columns):
-    state = state_for(columns)
+def run_all(columns, **kwargs):
+    state = state_for(columns, **kwargs)
     stop = state.advance(*columns)
     assert stop == len(columns[0])
     return state
@@ -90,7 +89,7 @@ class Advance:
 
 
 class Close:
-    """Cost of a primary close, as the slope between minute and 15-second bars."""
+    """Cost of a primary close, as the slope between minute and 10-second bars."""
 
     timeout = 300
 
@@ -101,7 +100,7 @@ class Close:
         times, closes = [], []
         for primary in ("time:60", "time:10"):
             state = state_for(columns, primary=primary)
-            times.append(best(lambda: state_for(columns, primary=primary).advance(*columns)))
+            times.append(best(partial(run_all, columns, primary=primary)))
             state.advance(*columns)
             closes.append(sum(state.reasons))
         return 1e6 * (times[1] - times[0]) / (closes[1] - closes[0])

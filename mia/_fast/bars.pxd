@@ -40,6 +40,7 @@ cdef class BarBuilder:
     cdef bint has_bar
     cdef Bar bar                        # the open bar, meaningful while has_bar
     cdef int64_t next_direction         # of the bar that opens next (reversal)
+    cdef int64_t _closed                # t_close of the bar before in the session, 0 without one
 
     cdef void reset(self) noexcept nogil
     cdef void begin(self, const Session* session, int64_t ts, int64_t price) noexcept nogil

@@ -97,9 +97,13 @@ cdef class BarBuilder:
         """Start a session without an open bar."""
         self.has_bar = False
         self.next_direction = 0
+        self._closed = 0
 
     cdef void begin(self, const Session* session, int64_t ts, int64_t price) noexcept nogil:
-        """Open an empty bar whose first trade will be at `ts` and `price`."""
+        """Open an empty bar whose first trade will be at `ts` and `price`.
+
+        A late trade whose slot the clock has closed opens the next one of its session.
+        """
         cdef int64_t slot
         memset(&self.bar, 0, sizeof(Bar))
         self.bar.session_id = session.session_id
@@ -108,7 +112,8 @@ cdef class BarBuilder:
         self.bar.low = price
         self.bar.close = price
         if self.kind == KIND_TIME:
-            slot = (ts - session.t_open) // self._width_ns
+            slot = max(ts, min(self._closed, session.t_end - 1)) - session.t_open
+            slot //= self._width_ns
             self.bar.t_open = session.t_open + slot * self._width_ns
             self.bar.t_close = self.bar.t_open + self._width_ns
         else:
@@ -292,11 +297,15 @@ cdef class BarBuilder:
         self.bar.ask_volume += ask
 
     cdef void finish(self, int64_t ts, int64_t flags, Bar* out) noexcept nogil:
-        """Close the open bar; `ts` is the time of closing for all but time bars."""
+        """Close the open bar; `ts` is the time of closing for all but time bars.
+
+        A late trade closes its bar no earlier than the one before was closed.
+        """
         if self.kind == KIND_TIME and not flags & FLAG_PARTIAL:
             flags &= ~FLAG_SESSION_END
         else:
-            self.bar.t_close = ts
+            self.bar.t_close = max(ts, self._closed)
+        self._closed = self.bar.t_close
         self.bar.flags = flags
         out[0] = self.bar
         self.has_bar = False

@@ -65,6 +65,19 @@ cdef class BookImbalance:
         self.raw = 0.0
         self.spread = 0
 
+    cdef void start(self, int64_t t_open) noexcept nogil:
+        # Start a session at `t_open`; what the book did since then waits for its first close.
+        while self._size and self._waiting[self._head].second * SECOND < t_open:
+            self._head = (self._head + 1) & (self._capacity - 1)
+            self._size -= 1
+        if self._second * SECOND < t_open:
+            self._second = -1
+        self._sampled = max(self._sampled, t_open // SECOND - 1)
+        self._ema = self._weight = 0.0
+        self.good = self.early = 0
+        self.raw = 0.0
+        self.spread = 0
+
     cdef void on_book(
         self, int64_t ts, const int64_t* bid_sizes, const int64_t* ask_sizes,
         Py_ssize_t levels, int64_t spread,

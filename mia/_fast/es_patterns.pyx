@@ -29,9 +29,9 @@ cdef class EsPatterns:
 
     Notes
     -----
-    Reward to risk and the wide stop of P4 are taken from the close of the hit, the best entry that
-    is known then. P4 needs an active base of its direction: its level and its stop are edges of
-    that base. The target zone of P5 counts where price meets it first, at its near edge. Of zones
+    Reward to risk is taken from the close of the hit, the best entry that is known then; the wide
+    stop of P4 from a tick beyond the bar, where the trend strategy enters. P4 needs an active base
+    of its direction: its level and its stop are edges of that base. The target zone of P5 counts where price meets it first, at its near edge. Of zones
     that serve P5 equally well, the nearest to the close is reported. A hit with target nan aims at
     a multiple of the entry distance.
     """
@@ -186,7 +186,7 @@ cdef class EsPatterns:
             and gt(side * row.battle.golden, 0.0)
             and ge(row.battle.confidence, self._p.es_pattern_p4_conf)
             and row.battle.active_dir == side
-            and (row.battle.launched == side or gt(pattern_strength(row, side), 0.6))
+            and (_accepted(row, side) or gt(pattern_strength(row, side), 0.6))
         ):
             return
         strength = 0.6 * dmin(fabs(row.battle.score) / 0.5, 1.0) + 0.4 * row.battle.base_quality
@@ -194,7 +194,7 @@ cdef class EsPatterns:
         size = <double> (row.battle.active_high - row.battle.active_low)
         stop = low - 4.0
         if size >= 4.0:
-            stop = dmin(stop, settle(last, side) - dmax(6.0, size + 2.0))
+            stop = dmin(stop, top(last, side) + 1.0 - dmax(6.0, size + 2.0))
         self._report(last, row, P4, side, strength, low + size, stop, NAN)
 
     cdef void _confluence(
@@ -276,6 +276,11 @@ cdef class EsPatterns:
         else:
             minimum = self._p.es_pattern_min_strength_P5
         append_setup(row, kind, side, strength, level, stop, target, ge(strength, minimum))
+
+
+cdef inline bint _accepted(const Row* row, int side) noexcept nogil:
+    """Whether a base launched at this bar and became the active one."""
+    return row.battle.launched == side and row.battle.active_launch == row.index
 
 
 cdef inline double _clv(const Bar* bar, int side) noexcept nogil:

@@ -147,8 +147,11 @@ cdef class TierRanker:
         self._count[self._current] = n + 1
 
     cdef void end_session(self) noexcept nogil:
-        # The finished session joins the ranking, the oldest of 21 makes room for the next.
+        # The finished session joins the ranking, the oldest of 21 makes room for the next. One
+        # without regular hours takes no place.
         cdef Py_ssize_t k, n = 0
+        if self._count[self._current] == 0:
+            return
         self._current = (self._current + 1) % (SESSIONS + 1)
         self._count[self._current] = 0
         for k in range(SESSIONS + 1):

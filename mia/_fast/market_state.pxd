@@ -5,20 +5,18 @@ from libc.stdint cimport int8_t, int32_t, int64_t
 from mia._fast.bars cimport BarBuilder, BarSeries, Resampler
 from mia._fast.battle_navale cimport BattleNavale
 from mia._fast.confluence cimport Confluence
-from mia._fast.cvd cimport Cvd
 from mia._fast.evidence cimport Evidence
 from mia._fast.feature_score cimport TierRanker
 from mia._fast.footprint cimport Footprint
 from mia._fast.options_state cimport OptionsState
 from mia._fast.order_flow cimport OrderFlow
-from mia._fast.profile cimport Profile
 from mia._fast.records cimport Bar, OptionsInput, Params, Row, Session
 from mia._fast.references cimport PatternMemory, PhaseRings
 from mia._fast.regime cimport RegimeClassifier
+from mia._fast.session_levels cimport SessionLevels
 from mia._fast.setups cimport Setups
 from mia._fast.tick_buffer cimport TickBuffer
 from mia._fast.timeframes cimport Timeframes
-from mia._fast.vwap cimport Vwap
 
 
 cdef enum:
@@ -28,10 +26,6 @@ cdef enum:
     EVENT_ROWS = 8              # the row buffer is full: take the rows
     EVENT_PENDING = 16          # on_trade stopped before its trade: act, then resume
 
-cdef enum:
-    VWAP_HISTORY = 64
-
-
 cdef class MarketState:
     cdef Params _p
     cdef const Session[::1] _sessions
@@ -39,12 +33,8 @@ cdef class MarketState:
     cdef readonly TickBuffer ticks
     cdef readonly BarSeries primary
     cdef readonly BarSeries micro       # without pv, p2v and large_volume
-    cdef readonly Profile globex_profile
-    cdef readonly Profile rth_profile
+    cdef readonly SessionLevels levels
     cdef readonly Footprint footprint   # of the open primary bar
-    cdef readonly Cvd cvd               # of the closed primary bars
-    cdef readonly Vwap vwap_globex
-    cdef readonly Vwap vwap_rth
     cdef readonly Timeframes timeframes
     cdef readonly Confluence confluence
     cdef readonly OrderFlow order_flow
@@ -62,22 +52,11 @@ cdef class MarketState:
     cdef Evidence _evidence
     cdef Setups _setups
     cdef OptionsInput _options
-    cdef double _vwaps[64]              # selected VWAP by bar index modulo VWAP_HISTORY
     cdef int64_t _last_price            # of the tick rule
     cdef int _tick_sign
     cdef bint _has_last
     cdef int64_t _last_ts               # time of the newest accepted trade
     cdef int64_t _session_trades        # accepted in this session
-    cdef int64_t _session_high
-    cdef int64_t _session_low
-    cdef bint _has_overnight
-    cdef int64_t _overnight_high
-    cdef int64_t _overnight_low
-    cdef int64_t _last_rth_close        # t_close of the newest RTH bar, 0 without one
-    cdef bint _has_previous
-    cdef int64_t _previous_poc
-    cdef int64_t _previous_vah
-    cdef int64_t _previous_val
     cdef int64_t _pattern_hit[4]        # patterns whose bar closed in the open primary bar
     cdef int64_t _contract
     cdef int64_t _next_contract
@@ -125,8 +104,4 @@ cdef class MarketState:
     cdef void _infer_sides(
         self, const int32_t* price, int8_t* side, Py_ssize_t n
     ) noexcept nogil
-    cdef int _levels(self, const Bar* bar, Row* row) except -1 nogil
-    cdef int _accumulate(self, const Bar* bar, Row* row) except -1 nogil
-    cdef void _vwap_slope(self, Py_ssize_t index, Row* row) noexcept nogil
-    cdef bint _rth_developing(self, const Bar* bar) noexcept nogil
     cdef void _forget_options(self) noexcept nogil

@@ -5,14 +5,12 @@ from numpy.typing import NDArray
 
 from mia._fast.bars import BarSeries
 from mia._fast.confluence import Confluence
-from mia._fast.cvd import Cvd
 from mia._fast.footprint import Footprint
 from mia._fast.options_state import OptionsState
 from mia._fast.order_flow import OrderFlow
-from mia._fast.profile import Profile
+from mia._fast.session_levels import SessionLevels
 from mia._fast.tick_buffer import TickBuffer
 from mia._fast.timeframes import Timeframes
-from mia._fast.vwap import Vwap
 
 CLOSE: int
 SETUP: int
@@ -41,17 +39,9 @@ class MarketState:
     @property
     def micro(self) -> BarSeries: ...
     @property
-    def globex_profile(self) -> Profile: ...
-    @property
-    def rth_profile(self) -> Profile: ...
+    def levels(self) -> SessionLevels: ...
     @property
     def footprint(self) -> Footprint: ...
-    @property
-    def cvd(self) -> Cvd: ...
-    @property
-    def vwap_globex(self) -> Vwap: ...
-    @property
-    def vwap_rth(self) -> Vwap: ...
     @property
     def timeframes(self) -> Timeframes: ...
     @property

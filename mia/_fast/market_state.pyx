@@ -87,6 +87,10 @@ cdef class MarketState:
         cdef int64_t timeout
         if rows < 1:
             raise ValueError(f"rows must be at least 1, was {rows}")
+        if ring <= params[0].feat_f7_trades:
+            raise ValueError(
+                f"ring must exceed feat.f7_trades, {params[0].feat_f7_trades}, was {ring}"
+            )
         for k in range(1, sessions.shape[0]):
             if sessions[k].t_open != sessions[k - 1].t_end:
                 raise ValueError(f"session table has a hole before {sessions[k].session_id}")
@@ -96,12 +100,8 @@ cdef class MarketState:
         self.ticks = TickBuffer(ring)
         self.primary = BarSeries()
         self.micro = BarSeries()
-        self.globex_profile = Profile(params)
-        self.rth_profile = Profile(params)
+        self.levels = SessionLevels(params)
         self.footprint = Footprint()
-        self.cvd = Cvd()
-        self.vwap_globex = Vwap()
-        self.vwap_rth = Vwap()
         self._builder = BarBuilder(primary, self._p.feat_f8_min_lots)
         if ready_made:
             if self._builder.kind != KIND_TIME:
@@ -271,10 +271,11 @@ cdef class MarketState:
                 self.footprint.reset()
             reach = min(stop, i + self.ticks.capacity)
             if self._builder.kind != KIND_TIME:
-                if session_stop < 0:
-                    session_stop = i
+                if session_stop <= i:
+                    session_stop = i + 1
                     while session_stop < stop and (
-                        ts[session_stop] < session.t_end or size[session_stop] <= 0
+                        session.t_open <= ts[session_stop] < session.t_end
+                        or size[session_stop] <= 0
                     ):
                         session_stop += 1
                 reach = min(reach, session_stop)
@@ -516,14 +517,7 @@ cdef class MarketState:
         if self._micro_builder is not None and self._micro_builder.has_bar:
             self._micro_builder.finish(self._last_ts, FLAG_SESSION_END, &bar)
             self._close_micro(&bar)
-        if not self.rth_profile.empty() and self._last_rth_close >= (
-            session.t_rth_open + self._p.profile_prev_min_minutes * 60 * SECOND
-        ):
-            self.rth_profile.evaluate()
-            self._has_previous = True
-            self._previous_poc = self.rth_profile.poc
-            self._previous_vah = self.rth_profile.vah
-            self._previous_val = self.rth_profile.val
+        self.levels.keep(session)
         self._tiers.end_session()
         return 0
 
@@ -538,7 +532,7 @@ cdef class MarketState:
         self._session = k
         if self._contract != self._next_contract:
             self._contract = self._next_contract
-            self._has_previous = False
+            self.levels.forget_previous()
             self._forget_options()
             self.options.change_contract(self._next_settle)
         self._builder.reset()
@@ -549,17 +543,13 @@ cdef class MarketState:
         self.ticks.reset()
         self.primary.reset()
         self.micro.reset()
-        self.globex_profile.reset()
-        self.rth_profile.reset()
+        self.levels.reset()
         self.footprint.reset()
-        self.cvd.reset()
-        self.vwap_globex.reset()
-        self.vwap_rth.reset()
         self.timeframes.reset()
         self._patterns.reset()
         self._navale.reset()
         self._regime.reset()
-        self.order_flow.reset()
+        self.order_flow.start(self._sessions[k].t_open)
         self.confluence.clear()
         self._evidence.clear()
         for kind in range(4):
@@ -567,8 +557,6 @@ cdef class MarketState:
         self._has_last = False
         self._tick_sign = 0
         self._session_trades = 0
-        self._has_overnight = False
-        self._last_rth_close = 0
         self._events |= EVENT_SESSION
         return 0
 
@@ -581,6 +569,7 @@ cdef class MarketState:
         cdef int64_t volume = 0
         cdef double cold = self._p.stats_vol_ref_cold, stacked = NAN, weight = 0.5
         cdef Py_ssize_t wanted
+        cdef const double* hvn = NULL
         cdef Row* row
         if self._ready_made is None:
             self.footprint.total(bar)
@@ -611,9 +600,9 @@ cdef class MarketState:
             row.vol_ref = self._volume_ref.reference(phase, cold)
         row.atr_ref = self._atr_ref.reference(phase, NAN)
 
-        self._accumulate(bar, row)
-        self._vwap_slope(count - 1, row)
-        self._levels(bar, row)
+        self.levels.add(
+            bar, &self.footprint._prints if self._ready_made is None else NULL, session, row
+        )
 
         if self._ready_made is not None:
             detect_on(
@@ -686,18 +675,8 @@ cdef class MarketState:
 
         n = 0
         if row.developing_valid:
-            if self._rth_developing(bar):
-                n = self.rth_profile.find_hvn()
-                self.confluence.update(
-                    last, count, row, &self._options, &self.rth_profile._nodes[0], n
-                )
-            else:
-                n = self.globex_profile.find_hvn()
-                self.confluence.update(
-                    last, count, row, &self._options, &self.globex_profile._nodes[0], n
-                )
-        else:
-            self.confluence.update(last, count, row, &self._options, NULL, 0)
+            n = self.levels.nodes(bar, session, &hvn)
+        self.confluence.update(last, count, row, &self._options, hvn, n)
         self._evidence.update(
             last,
             count,
@@ -720,93 +699,6 @@ cdef class MarketState:
             self._n_rows += 1
             if self._n_rows == self._rows.shape[0]:
                 self._events |= EVENT_ROWS
-        return 0
-
-    cdef int _accumulate(self, const Bar* bar, Row* row) except -1 nogil:
-        """Add the bar to CVD, both VWAP anchors, the profiles and the extremes."""
-        cdef const Session* session = &self._sessions[self._session]
-        if row.index == 0:
-            self._session_high = bar.high
-            self._session_low = bar.low
-        self._session_high = max(self._session_high, bar.high)
-        self._session_low = min(self._session_low, bar.low)
-        if bar.t_open < session.t_rth_open:
-            if not self._has_overnight:
-                self._overnight_high = bar.high
-                self._overnight_low = bar.low
-                self._has_overnight = True
-            self._overnight_high = max(self._overnight_high, bar.high)
-            self._overnight_low = min(self._overnight_low, bar.low)
-        self.cvd.add(bar.ask_volume - bar.bid_volume)
-        self.vwap_globex.add(bar)
-        if row.rth:
-            self.vwap_rth.add(bar)
-            self._last_rth_close = bar.t_close
-        if bar.flags & FLAG_READY_MADE:
-            self.globex_profile.add_range(bar)
-            if row.rth:
-                self.rth_profile.add_range(bar)
-        else:
-            self.globex_profile.add_prints(&self.footprint._prints)
-            if row.rth:
-                self.rth_profile.add_prints(&self.footprint._prints)
-        row.cvd = self.cvd.value
-        row.vwap_rth = self.vwap_rth.mean()
-        row.vwap_rth_sd = self.vwap_rth.deviation()
-        row.vwap = self.vwap_globex.mean()
-        row.vwap_sd = self.vwap_globex.deviation()
-        return 0
-
-    cdef void _vwap_slope(self, Py_ssize_t index, Row* row) noexcept nogil:
-        cdef int64_t span = self._p.vwap_slope_bars
-        cdef double before, now = row.vwap if self._p.vwap_anchor == 0 else row.vwap_rth
-        self._vwaps[index % VWAP_HISTORY] = now
-        if index >= span:
-            before = self._vwaps[(index - span) % VWAP_HISTORY]
-            if not isnan(before) and not isnan(now):
-                row.vslope = (now - before) / span
-                row.vslope_valid = 1
-
-    cdef bint _rth_developing(self, const Bar* bar) noexcept nogil:
-        """Whether developing levels come from the RTH profile at this close."""
-        cdef const Session* session = &self._sessions[self._session]
-        return (
-            session.t_rth_open + self._p.profile_min_minutes * 60 * SECOND
-            <= bar.t_close
-            < session.t_rth_close
-        ) and not self.rth_profile.empty()
-
-    cdef int _levels(self, const Bar* bar, Row* row) except -1 nogil:
-        """Profile levels, those of the previous session, and the session's extremes."""
-        cdef const Session* session = &self._sessions[self._session]
-        if not self.globex_profile.empty():
-            self.globex_profile.evaluate()
-            row.profile_valid = 1
-            row.poc = self.globex_profile.poc
-            row.vah = self.globex_profile.vah
-            row.val = self.globex_profile.val
-        if self._rth_developing(bar):
-            self.rth_profile.evaluate()
-            row.developing_valid = 1
-            row.developing_poc = self.rth_profile.poc
-            row.developing_vah = self.rth_profile.vah
-            row.developing_val = self.rth_profile.val
-        elif row.profile_valid and bar.t_close >= (
-            session.t_open + self._p.profile_min_minutes * 60 * SECOND
-        ):
-            row.developing_valid = 1
-            row.developing_poc = row.poc
-            row.developing_vah = row.vah
-            row.developing_val = row.val
-        row.previous_valid = self._has_previous
-        row.previous_poc = self._previous_poc
-        row.previous_vah = self._previous_vah
-        row.previous_val = self._previous_val
-        row.session_high = self._session_high
-        row.session_low = self._session_low
-        row.overnight_valid = self._has_overnight and bar.t_close >= session.t_rth_open
-        row.overnight_high = self._overnight_high
-        row.overnight_low = self._overnight_low
         return 0
 
     cdef void _forget_options(self) noexcept nogil:

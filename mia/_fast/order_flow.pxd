@@ -28,6 +28,7 @@ cdef class OrderFlow:
     cdef int64_t _stacked_next  # slot of the next one, below feat.f5_bars
 
     cdef void reset(self) noexcept nogil
+    cdef void start(self, int64_t t_open) noexcept nogil
     cdef void update(
         self, const Bar* last, Py_ssize_t count, double stacked, const int32_t* price,
         const int32_t* size, const int8_t* side, Py_ssize_t n_trades, Row* row,

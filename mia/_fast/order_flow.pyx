@@ -229,12 +229,17 @@ cdef class OrderFlow:
         self.reset()
 
     cdef void reset(self) noexcept nogil:
+        self.start(0)
+        self.book.reset()
+
+    cdef void start(self, int64_t t_open) noexcept nogil:
+        # Start a session that opens at `t_open`.
         cdef Py_ssize_t k
         for k in range(LONGEST):
             self._stacked[k] = NAN
         self._stacked_next = 0
         self.large_trades.reset()
-        self.book.reset()
+        self.book.start(t_open)
 
     cdef bint _stack(self, double stacked, double* out) noexcept nogil:
         # F5: the value of largest magnitude among the newest bars, the latest of equals.

@@ -43,5 +43,5 @@ cdef class Profile:
     cdef int add_prints(self, const PriceRows* prints) except -1 nogil
     cdef int add_range(self, const Bar* bar) except -1 nogil
     cdef void evaluate(self) noexcept nogil
-    cdef Py_ssize_t find_hvn(self) noexcept nogil
+    cdef Py_ssize_t find_hvn(self) except -1 nogil
     cdef Py_ssize_t _nodes_of(self, bint high, double* out, Py_ssize_t room) noexcept nogil

@@ -212,8 +212,11 @@ cdef class Profile:
         self.val = self._rows.low + a
         self.vah = self._rows.low + b
 
-    cdef Py_ssize_t find_hvn(self) noexcept nogil:
+    cdef Py_ssize_t find_hvn(self) except -1 nogil:
         """Write the high-volume nodes, ascending, to `_nodes` and return their count."""
+        if self._rows.high - self._rows.low >= self._smooth.shape[0]:
+            with gil:
+                self._fit_scratch()
         return self._nodes_of(True, &self._nodes[0], MAX_NODES)
 
     cdef Py_ssize_t _nodes_of(self, bint high, double* out, Py_ssize_t room) noexcept nogil:

@@ -5,7 +5,7 @@ confidence and strength, and the edges of the range that was accepted last.
 """
 
 cimport cython
-from libc.math cimport NAN, fabs
+from libc.math cimport NAN, fabs, isnan
 from libc.stdint cimport int32_t, int64_t
 
 from mia._fast.records cimport (
@@ -142,7 +142,7 @@ cdef class RegimeClassifier:
         cdef const Params* p = &self._p
         cdef Structure events
         cdef double sl, move, st = 0.0, confidence = 0.30
-        cdef int64_t side, most, raw = UNCLEAR
+        cdef int64_t side, most, before, raw = UNCLEAR
         self._slide(last)
         out.tested = count >= p.reg_bars
         out.up = out.down = 0
@@ -187,20 +187,19 @@ cdef class RegimeClassifier:
             ):
                 raw = WEAK_TREND_BULL if side > 0 else WEAK_TREND_BEAR
                 confidence = 0.65 + 0.20 * st
+        # Edges belong to the regime that was published when they were accepted.
+        before = self._regime
         self._publish(raw, confidence, st, last.t_close)
+        if self._regime != before and isnan(out.range_quality):
+            self._resistance = self._support = self._tolerance = NAN
         out.raw = raw
         out.regime = self._regime
         out.confidence = self._confidence
         out.strength = self._strength
         out.changed_at = self._changed_at
-        out.resistance = out.support = out.tolerance = NAN
-        if (
-            out.range_quality == out.range_quality
-            or RANGE_BULLISH_BIAS <= self._regime <= RANGE_NEUTRAL
-        ):
-            out.resistance = self._resistance
-            out.support = self._support
-            out.tolerance = self._tolerance
+        out.resistance = self._resistance
+        out.support = self._support
+        out.tolerance = self._tolerance
 
     cdef void _slide(self, const Bar* last) noexcept nogil:
         # Keep the highs and lows of the range window sorted: sorting anew costs ten times more.

@@ -20,6 +20,7 @@ cdef class Frame:
 
     cdef void reset(self) noexcept nogil
     cdef void add(self, const Bar* primary, const Session* session) noexcept nogil
+    cdef void flush(self, const Session* session) noexcept nogil
     cdef void _close(self, const Bar* bar, const Session* session) noexcept nogil
 
 
@@ -32,6 +33,7 @@ cdef class Timeframes:
 
     cdef void reset(self) noexcept nogil
     cdef void add(self, const Bar* primary, const Session* session) noexcept nogil
+    cdef void flush(self, const Session* session) noexcept nogil
     cdef bint combine(self, double vol01, double* mtf) noexcept nogil
 
 

@@ -37,7 +37,7 @@ cdef double average_true_range(const Bar* last, Py_ssize_t count, int64_t window
 cdef int64_t phase_of(const Session* session, int64_t ts) noexcept nogil:
     """Phase of the day, in the order of `mia.core.base_types.Phase`."""
     if ts >= session.t_halt:
-        return 7
+        return 7 if ts < session.t_end else 0
     if ts >= session.t_rth_close:
         return 6
     if ts >= session.t_afternoon:
@@ -66,7 +66,7 @@ cdef void detect_on(
     cdef double widen = 1.0
     cdef int kind
     if not strict:
-        widen = dmax(1.0, p.pat_time_bar_atr * atr / 8.0)
+        widen = dmax(1.0, p.pat_time_bar_atr * atr / p.pat_leg_ticks)
     detect(
         last,
         count,
@@ -144,6 +144,12 @@ cdef class Frame:
         if self._resampler.add(primary, session, &closed):
             self._close(&closed, session)
 
+    cdef void flush(self, const Session* session) noexcept nogil:
+        """Close the open group: its session is over, and its volume enters the reference."""
+        if self._resampler.has_bar:
+            self._resampler.has_bar = False
+            self._close(&self._resampler.bar, session)
+
     cdef void _close(self, const Bar* bar, const Session* session) noexcept nogil:
         cdef const Bar* last = self.series.push(bar)
         cdef Py_ssize_t count = self.series.count
@@ -208,6 +214,13 @@ cdef class Timeframes:
         self.second.add(primary, session)
         self.third.add(primary, session)
         self.fourth.add(primary, session)
+
+    cdef void flush(self, const Session* session) noexcept nogil:
+        """Close the open groups of all frames at the end of a session."""
+        self.first.flush(session)
+        self.second.flush(session)
+        self.third.flush(session)
+        self.fourth.flush(session)
 
     cdef bint combine(self, double vol01, double* mtf) noexcept nogil:
         """Write the mean over frames with at least five bars; False if there is none."""

@@ -19,11 +19,12 @@ cdef struct Tracked:            # touches of one level so far
 cdef class Touches:
     cdef Tracked[8] _tracked
     cdef object _memory         # owns the record
-    cdef int64_t* _highs        # ring of RTH bars, and of the one bar before them
+    cdef int64_t* _highs        # ring of the bars from the one before the first RTH bar on
     cdef int64_t* _lows
+    cdef int64_t* _counts       # 1 if the bar can touch: it is of RTH, and the one before is held
     cdef Py_ssize_t _recorded   # bars ever recorded since the reset
     cdef Py_ssize_t _held       # bars readable in the ring
-    cdef bint _leader           # the oldest bar held only precedes: it never counts as a touch
+    cdef bint _started          # a bar of RTH was recorded
 
     cdef void clear(self) noexcept nogil
     cdef int64_t count(self, int slot, double price) noexcept nogil

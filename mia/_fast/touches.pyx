@@ -26,10 +26,11 @@ cdef class Touches:
     """
 
     def __cinit__(self):
-        cdef int64_t[::1] memory = np.zeros(2 * RECORD_BARS, np.int64)
+        cdef int64_t[::1] memory = np.zeros(3 * RECORD_BARS, np.int64)
         self._memory = memory.base
         self._highs = &memory[0]
         self._lows = &memory[RECORD_BARS]
+        self._counts = &memory[2 * RECORD_BARS]
         self.clear()
 
     cdef void clear(self) noexcept nogil:
@@ -41,7 +42,7 @@ cdef class Touches:
             self._tracked[slot].inside = 0
         self._recorded = 0
         self._held = 0
-        self._leader = False
+        self._started = False
 
     cdef int64_t count(self, int slot, double price) noexcept nogil:
         """Count the recorded RTH bars that came to `price` from away."""
@@ -60,32 +61,29 @@ cdef class Touches:
         for k in range(self._held):
             at = (self._recorded - self._held + k) & (RECORD_BARS - 1)
             inside = (self._highs[at] >= high) & (self._lows[at] <= low)
-            tracked.touches += inside & (not before)
+            tracked.touches += inside & (not before) & self._counts[at]
             before = inside
-            if k == 0 and self._leader:
-                tracked.touches = 0
         tracked.inside = before
         return tracked.touches
 
     cdef void record(self, const Bar* bar, bint rth) noexcept nogil:
-        """Remember an RTH bar, or the latest bar before them."""
+        """Remember a bar from the first of RTH on, and the latest bar before them."""
         cdef Py_ssize_t at
         cdef int slot
         cdef bint inside
-        if not rth:
-            if self._held > 1 or (self._held == 1 and not self._leader):
-                return                  # after the close nothing is counted any more
+        if not rth and not self._started:
             self._recorded = 0
             self._held = 0
-            self._leader = True
+        self._started = self._started or rth
         at = self._recorded & (RECORD_BARS - 1)
         self._highs[at] = bar.high
         self._lows[at] = bar.low
+        self._counts[at] = rth
         self._recorded += 1
         if self._held < RECORD_BARS:
             self._held += 1
-        else:
-            self._leader = True         # what was before the oldest bar is forgotten
+        else:                           # what was before the oldest bar is forgotten
+            self._counts[self._recorded & (RECORD_BARS - 1)] = 0
         for slot in range(N_TRACKED):
             if isnan(self._tracked[slot].price):
                 continue

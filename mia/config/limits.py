@@ -1,18 +1,15 @@
-"""Risk limits in force: the strictest of mode, level, environment and profile.
+"""Risk limits in force: the strictest of mode, level, and whatever the user asks for.
 
 An upper limit is the minimum of its sources, a required minimum their maximum, hours are
 intersected. Each value remembers which source set it, for ``mia config show``.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite
 from types import MappingProxyType
 
 from mia.errors import ConfigError
-
-DEFAULT_MAX_DAILY_LOSS = 1000.0
-"""USD assumed for ``MAX_DAILY_LOSS`` where the environment does not set it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +115,6 @@ LEVEL_LIMITS: Mapping[str, Mapping[str, float]] = {
     "aggressive": _level(3, 400, 2000, 0.55, 0.25),
 }
 
-_ENVIRONMENT = {"MAX_DAILY_LOSS": "daily_loss_usd", "MAX_POSITION_SIZE": "max_size"}
 REQUIRED_MINIMA = frozenset(
     {"bn_score_threshold", "min_confluence", "min_confidence", "start_minute"}
 )
@@ -148,10 +144,7 @@ def _checked(name: str, value: float, source: str) -> float:
 
 
 def effective_limits(
-    mode: str,
-    level: str,
-    environment: Mapping[str, float] | None = None,
-    profile: Mapping[str, float] | None = None,
+    mode: str, level: str, wishes: Sequence[tuple[str, Mapping[str, float]]] = ()
 ) -> EffectiveLimits:
     """Combine the tables of mode and level with what the user asks for.
 
@@ -161,11 +154,9 @@ def effective_limits(
         ``data_collection``, ``paper`` or ``live``.
     level : str
         ``conservative``, ``moderate`` or ``aggressive``.
-    environment : mapping, optional
-        ``MAX_DAILY_LOSS`` in USD (1000 where absent) and ``MAX_POSITION_SIZE`` in ES contracts.
-        Other keys are ignored, so a whole environment may be given once its values are numbers.
-    profile : mapping, optional
-        Limits by their names in `EffectiveLimits`.
+    wishes : sequence of (str, mapping)
+        Name of a source, as messages give it, and its limits by their names in
+        `EffectiveLimits`.
 
     Returns
     -------
@@ -179,18 +170,15 @@ def effective_limits(
     for column, table in ((mode, MODE_LIMITS), (level, LEVEL_LIMITS)):
         if column not in table:
             raise ConfigError(f"unknown {str(column)!r}: choose one of {', '.join(table)}")
-    asked = {"MAX_DAILY_LOSS": DEFAULT_MAX_DAILY_LOSS} | dict(environment or {})
     layers: list[tuple[str, str, float]] = []
     layers += [(name, f"mode {mode}", value) for name, value in MODE_LIMITS[mode].items()]
     layers += [(name, f"level {level}", value) for name, value in LEVEL_LIMITS[level].items()]
-    for key, name in _ENVIRONMENT.items():
-        if key in asked:
-            layers.append((name, f"environment {key}", asked[key]))
     known = {name for name, _, _ in layers}
-    for name, value in (profile or {}).items():
-        if name not in known:
-            raise ConfigError(f"unknown limit {name!r} in the profile: choose {sorted(known)}")
-        layers.append((name, "profile", value))
+    for source, limits in wishes:
+        for name, value in limits.items():
+            if name not in known:
+                raise ConfigError(f"unknown limit {name!r} in {source}: choose {sorted(known)}")
+            layers.append((name, source, value))
     values, sources = _strictest(layers)
     _reject_contradictions(values, sources)
     return EffectiveLimits(
@@ -218,7 +206,7 @@ def effective_limits(
 def _strictest(
     layers: Iterable[tuple[str, str, float]],
 ) -> tuple[dict[str, float], dict[str, str]]:
-    # Of equally strict sources the first is named: tables before environment before profile.
+    # Of equally strict sources the first is named: tables before wishes.
     values: dict[str, float] = {}
     sources: dict[str, str] = {}
     for name, source, raw in layers:
@@ -237,11 +225,12 @@ def _reject_contradictions(values: Mapping[str, float], sources: Mapping[str, st
     if values["per_trade_usd"] > values["daily_loss_usd"]:
         raise ConfigError(
             f"{told('per_trade_usd')} exceeds {told('daily_loss_usd')}: "
-            "one trade may not lose more than the day; lower per_trade_usd in the profile"
+            "one trade may not lose more than the day; lower limits.per_trade_usd or allow more"
         )
     if values["start_minute"] >= values["end_minute"]:
         raise ConfigError(
-            f"no trading hours: {told('start_minute')} is not before {told('end_minute')}"
+            f"no trading hours: {told('start_minute')} is not before {told('end_minute')}; "
+            "both are minutes after midnight, New York"
         )
     if values["end_minute"] > 24 * 60:
         raise ConfigError(f"{told('end_minute')} lies beyond the day of 1440 minutes")

@@ -5,6 +5,7 @@ in error messages; ``docs/method.md`` says where each one acts. Distances are ti
 fractions, windows count bars of the stream they act on unless the name carries a unit.
 """
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -18,7 +19,9 @@ Count = Annotated[int, Field(ge=1)]
 class Group(BaseModel):
     """Base of every group: frozen, and a misspelt key is an error."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", validate_default=True, allow_inf_nan=False
+    )
 
 
 class Stream(Group):
@@ -226,7 +229,7 @@ class Mtf(Group):
     @field_validator("frames_min")
     @classmethod
     def _four_frames(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if len(value) != 4 or any(a >= b for a, b in zip(value, value[1:], strict=False)):
+        if len(value) != 4 or any(a >= b for a, b in pairwise(value)):
             raise ValueError(f"four ascending widths in minutes are needed, was {value}")
         if any(width < 1 or 1440 % width for width in value):
             raise ValueError(f"each width must divide a day of 1440 minutes, was {value}")

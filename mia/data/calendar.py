@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from mia.core import sessions
 from mia.data.files import reading, replace_file
-from mia.errors import FormatError
+from mia.errors import DataError, FormatError
 
 FILE_NAME = "calendar.parquet"
 IMPACTS = ("low", "medium", "high")
@@ -68,6 +68,13 @@ class CalendarImport:
     read: int
     first_session: int
     last_session: int
+
+    def summary(self) -> str:
+        """Say in one line what happened."""
+        return (
+            f"{self.read:,} events from {self.first_session} to {self.last_session}, "
+            f"{self.added:,} of them new"
+        )
 
 
 class NewsCalendar:
@@ -165,11 +172,16 @@ class NewsCalendar:
         with reading(path):
             table = pq.read_table(path)
         text = (table.schema.metadata or {}).get(b"spans", b"").decode()
-        spans = [
-            (int(first), int(last))
-            for first, last in (part.split("-") for part in text.split(",") if part)
-        ]
-        return cls((NewsEvent(**row) for row in table.to_pylist()), spans)
+        try:
+            spans = [
+                (int(first), int(last))
+                for first, last in (part.split("-") for part in text.split(",") if part)
+            ]
+            return cls((NewsEvent(**row) for row in table.to_pylist()), spans)
+        except (ValueError, TypeError):
+            raise DataError(
+                f"{path} is no calendar: remove it and import the events again"
+            ) from None
 
 
 def import_events(

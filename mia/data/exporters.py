@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mia.config.instruments import TICK
 from mia.core.base_types import MISSING_PRICE, BarBlock, TradeBlock
+from mia.data.files import replace_file
 from mia.data.importers.reading import NS_PER_S, zone
 from mia.data.importers.scid import (
     EPOCH_US,
@@ -158,7 +159,5 @@ def _counted_times(ts_event: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def _write(path: Path, data: bytes) -> None:
-    try:
-        path.write_bytes(data)
-    except OSError as error:
-        raise DataError(f"cannot write {path}: {error.strerror}") from None
+    with replace_file(path) as temporary:
+        temporary.write_bytes(data)

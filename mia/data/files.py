@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -25,7 +26,7 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, pa.ArrowException) as error:
-        raise DataError(f"cannot write {path}: {_reason(error)}") from None
+        raise DataError(f"cannot write {path}: {reason(error)}") from None
 
 
 @contextmanager
@@ -34,7 +35,7 @@ def reading(path: Path) -> Iterator[None]:
     try:
         yield
     except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
-        raise DataError(f"cannot read {path}: {_reason(error)}") from None
+        raise DataError(f"cannot read {path}: {reason(error)}") from None
 
 
 @contextmanager
@@ -103,6 +104,10 @@ def exclusive(path: Path) -> Iterator[None]:
         yield
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """Say in one line why reading or writing failed."""
     text = getattr(error, "strerror", None) or str(error)
-    return " ".join(str(text).split())
+    if number := re.search(r"\[errno (\d+)\]", text):
+        # Arrow wraps the system's word into its own.
+        text = os.strerror(int(number[1]))
+    return " ".join(text.split())

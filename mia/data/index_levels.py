@@ -6,7 +6,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from mia.data.files import writing
+from mia.data.files import replace_file
 from mia.data.importers.vix import IndexLevels
 from mia.errors import DataError
 
@@ -69,10 +69,8 @@ def save_levels(folder: Path, index: str, levels: IndexLevels) -> int:
             "value": pa.array([merged[ts] for ts in times], pa.float64()),
         }
     )
-    temporary = path.with_suffix(".tmp")
-    with writing(path):
+    with replace_file(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
-        temporary.replace(path)
     return len(times)
 
 
@@ -92,5 +90,5 @@ def _read(path: Path) -> IndexLevels:
     try:
         table = pq.read_table(path)
         return IndexLevels(table["ts_known"].to_numpy(), table["value"].to_numpy())
-    except (OSError, KeyError, pa.ArrowException) as error:
-        raise DataError(f"{path} is damaged ({error}): remove it and import it again") from error
+    except (OSError, KeyError, pa.ArrowException):
+        raise DataError(f"{path} is damaged: remove it and import the index again") from None

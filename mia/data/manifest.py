@@ -95,7 +95,7 @@ class Manifest:
             if version > VERSION:
                 raise DataError(f"{path} has version {version}, this program reads {VERSION}")
             return cls(tuple(ImportEntry(**entry) for entry in data["imports"]))
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError):
             raise DataError(
-                f"{path} is damaged ({error}): restore it, or import into a new store"
+                f"{path} is no manifest of a store: restore it, or import into a new store"
             ) from None

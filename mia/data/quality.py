@@ -84,6 +84,8 @@ class StoreInfo:
         What was imported.
     news : tuple of (int, int)
         Spans of days that the economic calendar covers.
+    lost : tuple of (str, str, int, str)
+        Table, contract, trade date and source of days that were imported and are gone.
     """
 
     path: str
@@ -91,6 +93,7 @@ class StoreInfo:
     missing: dict[str, tuple[int, ...]]
     imports: tuple[ImportEntry, ...]
     news: tuple[tuple[int, int], ...]
+    lost: tuple[tuple[str, str, int, str], ...]
 
 
 def inspect(store: Store) -> StoreInfo:
@@ -115,11 +118,15 @@ def inspect(store: Store) -> StoreInfo:
         ]
         missing |= {f"{table} {root}": _missing(sorted(ids)) for root, ids in by_root.items()}
     news = tuple(NewsCalendar.load(store.path).spans)
-    return StoreInfo(str(store.path), tuple(contracts), missing, store.manifest.imports, news)
+    tables = dict.fromkeys(entry.table for entry in store.manifest.imports)
+    lost = tuple((table, *day) for table in tables for day in store.lost(table))
+    return StoreInfo(str(store.path), tuple(contracts), missing, store.manifest.imports, news, lost)
 
 
 def render(info: StoreInfo, console: Console) -> None:
     """Print a summary of a store."""
+    for name, contract, day, source in info.lost:
+        console.print(f"lost: {name} of {contract} on {_date(day)}: import {source} again")
     if not info.contracts:
         console.print(f"{info.path}: empty")
         return

@@ -9,6 +9,7 @@
 """
 
 import re
+import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from itertools import chain
@@ -25,10 +26,24 @@ from mia.data.reader import read_blocks
 from mia.data.schema import TICKS, DayFile, Layout, bars, day_path, read_facts
 from mia.data.validation import validate_bars, validate_trades
 from mia.data.writer import Importer, ImportReport
-from mia.errors import DataError
+from mia.errors import DataError, FormatError
 
 FAR_PAST, FAR_FUTURE = -(2**63), 2**63 - 1
 _TABLE = re.compile(r"bars_(\d+)s")
+
+
+class UnusableRowsError(FormatError):
+    """Most rows of a source were rejected, so that nothing of it was stored.
+
+    Attributes
+    ----------
+    complaint : str
+        The message without the place of the rejected rows.
+    """
+
+    def __init__(self, report: ImportReport) -> None:
+        self.complaint = _unusable(report)
+        super().__init__(f"{self.complaint}; see {report.quarantine}")
 
 
 class Store:
@@ -48,7 +63,7 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = Path(path)
         if not (self.path / "manifest.json").exists():
-            raise DataError(f"{path} is no store: import data into it first")
+            raise DataError(f"{path} is no store: make one with `mia data import --out {path}`")
         self.manifest = Manifest.load(self.path)
 
     @classmethod
@@ -61,6 +76,8 @@ class Store:
             If it cannot be written or its manifest cannot be read.
         """
         path = Path(path)
+        if path.exists() and not path.is_dir():
+            raise DataError(f"{path} is no folder: choose another one for the store")
         with writing(path):
             path.mkdir(parents=True, exist_ok=True)
         if not (path / "manifest.json").exists():
@@ -92,8 +109,8 @@ class Store:
         Raises
         ------
         DataError
-            If no row is usable, the kind changes, or the store cannot be written. Nothing of
-            the import is then in the store but its quarantine.
+            If fewer than half of the rows are usable, the kind changes, or the store cannot be
+            written. Nothing of the import is then in the store but its quarantine.
         """
         done = None if replace else self._done(source, TICKS)
         if done is not None:
@@ -226,6 +243,18 @@ class Store:
 
         return front_contracts(days, volume)
 
+    def lost(self, table: str) -> list[tuple[str, int, str]]:
+        """Return contract, trade date and source of days that were imported and are gone."""
+        layout = self._named(table)
+        return [
+            (contract, day, entry.source)
+            for entry in self.manifest.imports
+            if entry.table == table
+            for contract, days in entry.days.items()
+            for day in days
+            if not day_path(self.path, layout, contract, day).exists()
+        ]
+
     def _done(self, source: ImportSource, layout: Layout) -> ImportReport | None:
         """Report an earlier import of the same content whose files are all there."""
         entry = Manifest.load(self.path).find(source, layout.name)
@@ -243,9 +272,12 @@ class Store:
             try:
                 yield importer
                 report = importer.report
-                if not report.rows and not report.kept_days:
+                if not report.read:
+                    raise FormatError(f"{report.source} has no rows: nothing was imported")
+                nothing = not report.rows and not report.kept_days
+                if nothing or report.rejected * 2 > report.read:
                     importer.keep_quarantine()
-                    raise DataError(_nothing(report))
+                    raise UnusableRowsError(report)
                 importer.commit()
                 self.manifest = Manifest.load(self.path).with_entry(report.entry(source))
                 self.manifest.save(self.path)
@@ -300,11 +332,30 @@ def _overlaps(session_id: int, start: int, end: int) -> bool:
     return bool(row["t_open"] < end and row["t_end"] > start)
 
 
-def _nothing(report: ImportReport) -> str:
-    if not report.read:
-        return f"{report.source} has no rows: nothing was imported"
+def _unusable(report: ImportReport) -> str:
     reason = max(report.reasons, key=lambda name: report.reasons[name])
+    bad = report.rejected + report.dropped
     return (
-        f"{report.source}: none of {report.read:,} rows is usable, most for {reason}; "
-        f"see {report.quarantine}"
+        f"{report.source}: {bad:,} of {report.read:,} rows are unusable, most for {reason} "
+        "(another instrument, or prices in another unit?)"
     )
+
+
+@contextmanager
+def filling(path: Path) -> Iterator[Store]:
+    """Open or make a store; one that was made goes again if nothing came into it.
+
+    Raises
+    ------
+    DataError
+        As `Store.create`.
+    """
+    path = Path(path)
+    fresh = not path.exists()
+    try:
+        yield Store.create(path)
+    except BaseException:
+        names = {entry.name for entry in path.iterdir()} if path.is_dir() else set()
+        if fresh and names <= {"manifest.json", ".lock"}:
+            shutil.rmtree(path, ignore_errors=True)
+        raise

@@ -11,10 +11,17 @@ from pathlib import Path
 
 from mia.core import sessions
 from mia.core.base_types import BarBlock, Block
+from mia.data.contracts import is_contract, parse_contract
 from mia.data.importers.detect import READERS, detect, read_file
-from mia.data.importers.reading import ImportLog, Progress, ReadOptions, no_progress
+from mia.data.importers.reading import (
+    ImportLog,
+    Progress,
+    RawBlock,
+    ReadOptions,
+    no_progress,
+)
 from mia.data.raw import ImportSource, RawBars, RawTrades
-from mia.data.store import Store
+from mia.data.store import Store, UnusableRowsError
 from mia.data.synthetic.market import SyntheticMarket
 from mia.data.writer import ImportReport
 from mia.errors import DataError
@@ -71,6 +78,8 @@ class Tape:
         How many sessions have data.
     blocks : callable
         Starts a new pass over the data.
+    notes : tuple of str
+        What the user should know about how the source was read.
     """
 
     name: str
@@ -82,6 +91,7 @@ class Tape:
     last_session: int
     sessions: int
     blocks: Callable[[], Iterator[Block]]
+    notes: tuple[str, ...] = ()
 
 
 def digest(*parts: object) -> str:
@@ -95,25 +105,39 @@ def import_file(
     options: ReadOptions,
     log: ImportLog,
     progress: Progress = no_progress,
+    root: str | None = None,
 ) -> ImportReport:
     """Read a file of any known format into a store.
+
+    Parameters
+    ----------
+    root : str, optional
+        Instrument that the file must be of.
 
     Raises
     ------
     DataError
-        If the file is of no known format, holds nothing usable, or the store cannot be written.
+        If the file is of no known format, holds nothing usable or another instrument, or the
+        store cannot be written.
     """
     name = detect(path)
     if name not in READERS:
         raise DataError(f"{path} holds levels of an index: use `mia data import --vix` for it")
     source = ImportSource.of_file(path, READERS[name].source)
-    blocks = iter(read_file(path, options, log, progress))
+    blocks = _of_root(read_file(path, options, log, progress), path, root)
     first = next(blocks)
     if isinstance(first, RawTrades):
         trades = (_as_trades(block, path) for block in chain([first], blocks))
         return store.write_trades(trades, source)
     bars = (_as_bars(block, path) for block in chain([first], blocks))
     return store.write_bars(bars, source)
+
+
+def _of_root(blocks: Iterator[RawBlock], path: Path, root: str | None) -> Iterator[RawBlock]:
+    for block in blocks:
+        if root is not None and parse_contract(block.contract).root != root:
+            raise DataError(f"{path.name} holds {block.contract}, not {root}: check --symbol")
+        yield block
 
 
 def _as_trades(block: RawTrades | RawBars, path: Path) -> RawTrades:
@@ -130,10 +154,7 @@ def _as_bars(block: RawTrades | RawBars, path: Path) -> RawBars:
 
 @contextmanager
 def open_tape(
-    source: Path,
-    selection: Selection,
-    options: ReadOptions | None = None,
-    progress: Progress = no_progress,
+    source: Path, selection: Selection, progress: Progress = no_progress
 ) -> Iterator[Tape]:
     """Open a store, or a file of any known format, for a run.
 
@@ -142,9 +163,11 @@ def open_tape(
     Raises
     ------
     DataError
-        If the source does not exist, is of no known format, or has nothing in the selection.
+        If the source does not exist, is of no known format, lacks days that it should have, or
+        has nothing in the selection.
     """
     with ExitStack() as stack:
+        notes: tuple[str, ...] = ()
         if source.is_dir():
             if not (source / MANIFEST).is_file():
                 raise DataError(f"{source} is no store: it has no {MANIFEST}; name a file instead")
@@ -152,29 +175,40 @@ def open_tape(
         elif source.exists():
             folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="mia-"))
             store = Store.create(Path(folder))
-            import_file(store, source, options or ReadOptions(), ImportLog(), progress)
+            notes = _import_for_a_run(store, source, selection, progress)
         else:
             raise DataError(f"{source} does not exist: name a store or a file of market data")
-        yield _tape_of(store, str(source), selection)
+        yield _tape_of(store, str(source), selection, notes)
 
 
-def _tape_of(store: Store, name: str, selection: Selection) -> Tape:
+def _import_for_a_run(
+    store: Store, path: Path, selection: Selection, progress: Progress
+) -> tuple[str, ...]:
+    contract = selection.symbol if is_contract(selection.symbol) else None
+    log = ImportLog()
+    try:
+        report = import_file(store, path, ReadOptions(contract=contract), log, progress)
+    except UnusableRowsError as error:
+        raise DataError(
+            f"{error.complaint}; `mia data import` keeps the rejected rows for a look"
+        ) from None
+    unread = f"{path.name}: {log.rejected_count:,} rows could not be parsed"
+    return (
+        *((report.summary(),) if report.rejected or report.repaired else ()),
+        *((unread,) if log.rejected_count else ()),
+        *log.notes,
+    )
+
+
+def _tape_of(store: Store, name: str, selection: Selection, notes: tuple[str, ...]) -> Tape:
     table = _table(store, name, selection.width_s)
-    files = [
-        day
-        for day in store.coverage(table)[table]
-        if day.contract == selection.symbol or day.contract[:-3] == selection.symbol
-    ]
+    covered = store.coverage(table)[table]
+    files = [day for day in covered if _stands_for(selection.symbol, day.contract)]
     held = sorted({day.session_id for day in files})
-    wanted = [
-        sid
-        for sid in held
-        if (selection.first is None or sid >= selection.first)
-        and (selection.last is None or sid <= selection.last)
-    ]
+    wanted = [sid for sid in held if _within(selection, sid)]
     if not held:
-        have = sorted({day.contract for day in store.coverage(table)[table]})
-        raise DataError(f"{name} has nothing of {selection.symbol}: it has {', '.join(have)}")
+        have = ", ".join(sorted({day.contract for day in covered})) or "nothing"
+        raise DataError(f"{name} has nothing of {selection.symbol}: it has {have}")
     if not wanted:
         raise DataError(
             f"{name} has no session of {selection.symbol} in that range: "
@@ -182,6 +216,12 @@ def _tape_of(store: Store, name: str, selection: Selection) -> Tape:
         )
     if selection.days is not None:
         wanted = wanted[-selection.days :]
+    for contract, day, origin in store.lost(table):
+        asked = _stands_for(selection.symbol, contract) and _within(selection, day)
+        if asked and (selection.days is None or day >= wanted[0]):
+            raise DataError(
+                f"{name} has lost {contract} on {day}, once imported from {origin}: import it again"
+            )
     start = sessions.session_open(wanted[0])
     end = int(sessions.session_table(wanted[-1], wanted[-1])["t_end"][0])
     ready_made = table != "ticks"
@@ -207,7 +247,17 @@ def _tape_of(store: Store, name: str, selection: Selection) -> Tape:
         last_session=wanted[-1],
         sessions=len(wanted),
         blocks=blocks,
+        notes=notes,
     )
+
+
+def _stands_for(symbol: str, contract: str) -> bool:
+    return symbol in (contract, parse_contract(contract).root)
+
+
+def _within(selection: Selection, session_id: int) -> bool:
+    first, last = selection.first, selection.last
+    return (first is None or first <= session_id) and (last is None or session_id <= last)
 
 
 def _table(store: Store, name: str, width_s: int | None) -> str:

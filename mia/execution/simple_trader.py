@@ -78,7 +78,7 @@ class VixSource(Protocol):
 class NoVix:
     """A session without VIX says so: nan."""
 
-    def at(self, ts: int) -> float:  # noqa: ARG002 - the protocol gives the instant
+    def at(self, ts: int) -> float:
         """Return nan."""
         return float("nan")
 

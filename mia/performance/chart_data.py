@@ -88,7 +88,8 @@ def around_trades(
         if margin is None:
             ids = np.array(sorted({t.session_id for t in trades}), dtype=np.int64)
             chosen = np.isin(candles.session_id, ids)
-            words = f"every candle of the {len(ids)} sessions that have trades"
+            days = f"{len(ids)} sessions that have" if len(ids) > 1 else "session that has"
+            words = f"every candle of the {days} trades"
         else:
             chosen = _windows(bounds, margin, len(candles))
             words = f"{margin} candles before and after each trade"

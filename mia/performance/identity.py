@@ -4,7 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import mia
-from mia.config.settings import LoadedSettings, flatten
+from mia.config.layers import flatten
+from mia.config.settings import LoadedSettings
 from mia.data.tape import Tape, digest
 
 

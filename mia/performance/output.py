@@ -14,7 +14,7 @@ from mia.core.base_types import BarBlock
 from mia.data.tape import Tape
 from mia.performance.recorder import RunRecord
 from mia.performance.report import write_report
-from mia.performance.results import prepare_folder, write_results
+from mia.performance.results import staged, write_results
 
 CHART_SECONDS = 300
 
@@ -35,9 +35,7 @@ def chart_bars(tape: Tape) -> dict[str, list[int]]:
 
 
 def _bars(tape: Tape) -> Iterator[NDArray[np.void]]:
-    table = sessions.session_table(
-        tape.first_session, sessions.next_trading_day(tape.last_session)
-    )
+    table = sessions.session_table(tape.first_session, sessions.next_trading_day(tape.last_session))
     for block in tape.blocks():
         if isinstance(block, BarBlock):
             yield bars_of(block)
@@ -50,13 +48,18 @@ def _bars(tape: Tape) -> Iterator[NDArray[np.void]]:
 def write_all(
     folder: Path, record: RunRecord, summary: Mapping[str, Any], tape: Tape, start_equity: float
 ) -> None:
-    """Write the Parquet tables, ``summary.json`` and ``report.html`` of a run.
+    """Write the Parquet tables, ``summary.json`` and ``report.html`` of a run, all or none.
+
+    Parameters
+    ----------
+    folder : Path
+        An existing folder; files of an earlier run are replaced.
 
     Raises
     ------
     DataError
-        If the folder or a file cannot be written.
+        If a file cannot be written.
     """
-    prepare_folder(folder)
-    write_results(folder, record, summary, start_equity)
-    write_report(folder / "report.html", record, summary, chart_bars(tape), start_equity)
+    with staged(folder) as staging:
+        write_results(staging, record, summary, start_equity)
+        write_report(staging / "report.html", record, summary, chart_bars(tape), start_equity)

@@ -125,8 +125,8 @@ function svgElement(name, attributes, parent, text) {
 function drawing(id, label, margins) {
   const box = byId(id);
   box.textContent = "";
-  const width = box.clientWidth || box.parentElement.clientWidth;
-  const height = box.clientHeight || (box.classList.contains("low") ? 110 : 280);
+  box.hidden = false;
+  const [width, height] = [box.clientWidth, box.clientHeight];
   const svg = svgElement("svg", { viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label }, box);
   const [top, right, bottom, left] = margins;
   return { svg, left, top, right: width - right, bottom: height - bottom };

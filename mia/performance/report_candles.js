@@ -173,7 +173,7 @@ function drawTrade(pen, k, chosen) {
       pen.lineTo(end, at);
       pen.stroke();
       pen.textAlign = "left";
-      pen.fillText(`${name} ${points(ticks)}`, from + 3, at - 4);
+      pen.fillText(`${name} ${points(ticks)}`, Math.min(end + 6, frame.right - 100), at + 4);
     }
   }
   pen.setLineDash([4, 3]);

@@ -23,7 +23,7 @@ function timeChart(id, label, t, values, options) {
   const last = Math.max(t[t.length - 1], first + 1);
   const x = (time) => area.left + ((time - first) / (last - first)) * (area.right - area.left);
   const y = (value) => area.bottom - ((value - low) / (high - low)) * (area.bottom - area.top);
-  const { ticks, digits } = valueTicks(low, high, (area.bottom - area.top) / 45);
+  const { ticks, digits } = valueTicks(low, high, Math.max(2.5, (area.bottom - area.top) / 45));
   for (const tick of ticks) {
     svgElement("line", { class: "grid", x1: area.left, x2: area.right, y1: y(tick), y2: y(tick) }, area.svg);
     svgElement("text", { x: area.left - 6, y: y(tick) + 4, "text-anchor": "end" }, area.svg,
@@ -93,12 +93,8 @@ function drawEquity() {
 }
 
 function drawResults() {
-  const box = byId("r-plot");
   const values = trades.r_multiple.filter((r) => r !== null);
-  if (!values.length) {
-    box.replaceChildren(Object.assign(document.createElement("p"), { textContent: "No trades, so no distribution." }));
-    return;
-  }
+  if (!values.length) return;
   const [smallest, largest] = extent(values);
   const width = Math.max(0.25, niceStep(Math.max(largest - smallest, 1e-9), 40));
   const first = Math.floor(Math.min(smallest, 0) / width);
@@ -134,15 +130,12 @@ function drawResults() {
   }
 }
 
+// Where the scatter drew each trade.
 const excursions = [];
 
 function drawExcursions() {
   const canvas = byId("excursions");
-  canvas.hidden = !tradeCount;
-  if (!tradeCount) {
-    byId("excursion-readout").textContent = "No trades, so no excursions.";
-    return;
-  }
+  if (!tradeCount) return;
   const { pen, width, height } = freshCanvas(canvas);
   const worst = trades.mae_ticks.map((ticks, k) => Math.max(0, -ticks) / trades.distance[k]);
   const best = trades.mfe_ticks.map((ticks, k) => Math.max(0, ticks) / trades.distance[k]);
@@ -211,6 +204,8 @@ function drawResult(pen, px, py, won, gain, loss) {
   }
 }
 
+byId("spread-charts").hidden = !tradeCount;
+byId("spread-none").hidden = tradeCount > 0;
 byId("excursions").addEventListener("click", (event) => {
   const box = event.currentTarget.getBoundingClientRect();
   const [px, py] = [event.clientX - box.left, event.clientY - box.top];

@@ -85,7 +85,8 @@ function buildList() {
   list.heads = ["No.", ...columns.map(([name]) => name)].map((name, k) => {
     const button = make("button", { type: "button" });
     button.addEventListener("click", () => sortBy(k - 1));
-    const head = make("th", { scope: "col" }, [button]);
+    const kind = k && columns[k - 1][3] === "text" ? "text" : "";
+    const head = make("th", { scope: "col", className: kind }, [button]);
     head.dataset.name = name;
     return head;
   });

@@ -12,6 +12,7 @@ from mia.performance.summary import NEW_YORK
 from mia.performance.wording import (
     FEW_TRADES,
     NOTHING,
+    chance,
     in_r,
     interval,
     number,
@@ -45,23 +46,28 @@ def signed_class(value: float | None) -> str:
 
 
 def table(
-    caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], foot: Sequence[str] = ()
+    caption: str, heads: Sequence[str], rows: Iterable[Sequence[str]], *, words: bool = False
 ) -> str:
     """Write a table that scrolls sideways on its own; cells are HTML, the first heads its row."""
+    return _scrolling(caption, heads, f"<tbody>{_rows(rows)}</tbody>", words)
+
+
+def _scrolling(caption: str, heads: Sequence[str], bodies: str, words: bool = False) -> str:
     head = "".join(f'<th scope="col">{escape(name)}</th>' for name in heads)
-    body = "".join(_row(cells) for cells in rows)
-    tail = f"<tfoot>{_row(foot)}</tfoot>" if foot else ""
-    label = escape(caption, quote=True)
+    kind = ' class="words"' if words else ""
     return (
-        f'<div class="scroll" role="region" aria-label="{label}" tabindex="0"><table>'
-        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
-        f"<tbody>{body}</tbody>{tail}</table></div>"
+        f'<div class="scroll" role="region" aria-label="{escape(caption)}" tabindex="0">'
+        f"<table{kind}><caption>{escape(caption)}</caption>"
+        f"<thead><tr>{head}</tr></thead>{bodies}</table></div>"
     )
 
 
-def _row(cells: Sequence[str]) -> str:
-    rest = "".join(f"<td>{cell}</td>" for cell in cells[1:])
-    return f'<tr><th scope="row">{cells[0]}</th>{rest}</tr>'
+def _rows(rows: Iterable[Sequence[str]]) -> str:
+    parts = []
+    for first, *others in rows:
+        cells = "".join(f"<td>{cell}</td>" for cell in others)
+        parts.append(f'<tr><th scope="row">{first}</th>{cells}</tr>')
+    return "".join(parts)
 
 
 def _date(session_id: int | None) -> str:
@@ -128,17 +134,17 @@ def honesty(summary: Mapping[str, Any]) -> str:
         (
             "Win rate",
             figure(s, "win_rate", percent(s["win_rate"])),
-            f"95 % Wilson: {interval(s['win_rate_wilson_95'], percent)}",
+            f"{interval(s['win_rate_wilson_95'], percent)} (95 %, Wilson)",
         ),
         (
             "Expectancy",
             figure(s, "expectancy_r", in_r(s["expectancy_r"])),
-            f"95 %: {interval(s['expectancy_r_95'], in_r)}",
+            f"{interval(s['expectancy_r_95'], in_r)} (95 %)",
         ),
         ("Sharpe, a year", figure(s, "sharpe", number(s["sharpe"], 2)), spread),
         (
             "P(Sharpe > 0)",
-            figure(s, "probabilistic_sharpe", percent(s["probabilistic_sharpe"])),
+            figure(s, "probabilistic_sharpe", chance(s["probabilistic_sharpe"])),
             "for one trial",
         ),
         (
@@ -190,30 +196,22 @@ def _held(s: Mapping[str, Any]) -> str:
 
 
 def groups(summary: Mapping[str, Any]) -> str:
-    """Write one table for each way to group the trades."""
-    heads = (
-        "",
-        "Trades",
-        "Win rate",
-        "95 % Wilson",
-        "Expectancy",
-        "95 %",
-        "Net USD",
-        "PF",
-        "Costs",
-    )
+    """Write the trades grouped in several ways, in one table with a part for each."""
+    results = ("Mean R", "95 %", "Net USD", "Profit factor", "Costs USD")
+    heads = ("", "Trades", "Win rate", "95 %, Wilson", *results)
     parts = []
     for key, title in GROUPS:
         rows = [_group(name, figures) for name, figures in summary[key].items()]
+        head = f'<th scope="rowgroup" colspan="{len(heads)}">{escape(title)}</th>'
         if rows:
-            parts.append(table(title, heads, rows))
+            parts.append(f'<tbody><tr class="part">{head}</tr>{_rows(rows)}</tbody>')
     if not parts:
         return "<p>No trades, so nothing to group.</p>"
-    note = (
+    caption = (
         f"Groups of fewer than {FEW_TRADES} trades are marked *; "
-        "among many groups some shine by chance."
+        "among many groups some shine by chance"
     )
-    return f'<p class="quiet">{note}</p><div class="tables">{"".join(parts)}</div>'
+    return _scrolling(caption, heads, "".join(parts))
 
 
 def _group(name: str, f: Mapping[str, Any]) -> list[str]:
@@ -266,7 +264,8 @@ def rejections(summary: Mapping[str, Any], decisions: Sequence[Decision]) -> str
     rows = [
         [
             escape(name),
-            f"{_bar(counts.get(name, 0) / most)}{number(counts.get(name, 0))}",
+            f"{_bar(counts.get(name, 0) / most)}"
+            f'<span class="count">{number(counts.get(name, 0))}</span>',
             number(failed.get(name, 0)),
             number(unknown.get(name, 0)),
         ]
@@ -289,4 +288,4 @@ def kills(summary: Mapping[str, Any]) -> str:
     if not events:
         return "<p>The kill switch was never raised.</p>"
     rows = [[new_york(e["ts"]), escape(e["rule"]), escape(e["state"])] for e in events]
-    return table("Raised by", ("New York", "Rule", "State"), rows)
+    return table("Raised by", ("New York", "Rule", "State"), rows, words=True)

@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mia.core.base_types import FEATURE_NAMES, ClosedTrade, Decision
+from mia.data.files import reason
 from mia.errors import DataError
 from mia.performance.recorder import RunRecord
 
@@ -46,24 +47,70 @@ def replacing(path: Path) -> Iterator[Path]:
 
 
 def _unwritable(path: Path, error: OSError) -> DataError:
-    return DataError(f"cannot write {path}: {error.strerror or error}; choose another --out")
+    return DataError(f"cannot write {path}: {reason(error)}; choose another --out or make room")
 
 
-def prepare_folder(folder: Path) -> Path:
-    """Create the folder of a run's results before the run, so that a bad name costs nothing.
+@contextmanager
+def results_folder(folder: Path) -> Iterator[Path]:
+    """Make the folder of a run's results before the run, so that a bad name costs nothing.
+
+    Folders that were made go again if the block fails and nothing was put into them.
 
     Raises
     ------
     DataError
         If it cannot be created or written.
     """
+    made = [path for path in (folder, *folder.parents) if not path.exists()]
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise _unwritable(folder, error) from error
-    return folder
+    try:
+        yield folder
+    except BaseException:
+        with suppress(OSError):
+            for path in made:
+                path.rmdir()
+        raise
+
+
+@contextmanager
+def result_file(path: Path) -> Iterator[Path]:
+    """Check before a run that its file can be written; make its folder as `results_folder`.
+
+    Raises
+    ------
+    DataError
+        If it is a folder, or its folder cannot be written.
+    """
+    if path.is_dir():
+        raise DataError(f"cannot write {path}: it is a folder; name a file in it")
+    with results_folder(path.parent):
+        yield path
+
+
+@contextmanager
+def staged(folder: Path) -> Iterator[Path]:
+    """Give a folder inside `folder` whose files take their places when the block succeeds.
+
+    Raises
+    ------
+    DataError
+        If a file cannot be written; `folder` then has what it had.
+    """
+    try:
+        with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as name:
+            yield Path(name)
+            for path in sorted(Path(name).iterdir()):
+                os.replace(path, folder / path.name)
+    except DataError as error:
+        # What the user asked for is the file in its place.
+        raise DataError(str(error).replace(f"{name}{os.sep}", f"{folder}{os.sep}")) from error
+    except OSError as error:
+        raise _unwritable(folder, error) from error
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

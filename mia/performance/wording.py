@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 NOTHING = "–"
+NO_BREAK = "\N{NO-BREAK SPACE}"
 FEW_TRADES = 30
 """Below this many trades an interval is too rough to lean on."""
 CONFIDENT = 0.95
@@ -31,17 +32,26 @@ def number(value: float | None, digits: int = 0, sign: bool = False) -> str:
 
 def usd(value: float | None, sign: bool = False) -> str:
     """Write whole USD."""
-    return NOTHING if value is None else f"{number(value, 0, sign)} USD"
+    return NOTHING if value is None else f"{number(value, 0, sign)}{NO_BREAK}USD"
 
 
 def percent(value: float | None, digits: int = 1) -> str:
     """Write a share as per cent."""
-    return NOTHING if value is None else f"{number(100.0 * value, digits)} %"
+    return NOTHING if value is None else f"{number(100.0 * value, digits)}{NO_BREAK}%"
+
+
+def chance(value: float | None) -> str:
+    """Write a probability as per cent, never as certain."""
+    if value is None:
+        return NOTHING
+    if value > 0.999:
+        return f"above 99.9{NO_BREAK}%"
+    return f"below 0.1{NO_BREAK}%" if value < 0.001 else percent(value)
 
 
 def in_r(value: float | None) -> str:
     """Write a multiple of the risk at entry."""
-    return NOTHING if value is None else f"{number(value, 3, sign=True)} R"
+    return NOTHING if value is None else f"{number(value, 3, sign=True)}{NO_BREAK}R"
 
 
 def interval(bounds: Sequence[float | None], write: Any = number) -> str:
@@ -115,16 +125,15 @@ def _edge(summary: Mapping[str, Any]) -> list[Remark]:
             f"The 95 % interval of the expectancy, {interval((low, high), in_r)}, includes zero: "
         )
         said.append(Remark("bad", text + "no edge is shown."))
-    chance = summary["probabilistic_sharpe"]
-    if chance is None:
+    probability = summary["probabilistic_sharpe"]
+    text = f"The probability that the true Sharpe ratio exceeds zero is {chance(probability)}, "
+    if probability is None:
         said.append(
             Remark("note", "The Sharpe ratio is undefined for so few or so equal sessions.")
         )
-    elif chance >= CONFIDENT:
-        text = f"The probability that the true Sharpe ratio exceeds zero is {percent(chance)}, "
+    elif probability >= CONFIDENT:
         said.append(Remark("good", text + "if this was the only variant ever tried."))
     else:
-        text = f"The probability that the true Sharpe ratio exceeds zero is {percent(chance)}, "
         said.append(Remark("bad", text + "short of the usual 95 %."))
     return said
 

@@ -22,37 +22,29 @@ def test_paper_and_conservative_are_the_defaults_of_the_worked_examples() -> Non
 
 
 def test_each_value_names_the_source_that_set_it() -> None:
-    limits = effective_limits(
-        "paper", "moderate", {"MAX_POSITION_SIZE": 1, "MAX_DAILY_LOSS": 500}, {"vix_ceiling": 22}
-    )
-    assert (limits.max_size, limits.sources["max_size"]) == (1, "environment MAX_POSITION_SIZE")
-    assert limits.sources["daily_loss_usd"] == "environment MAX_DAILY_LOSS"
+    wishes = [("environment", {"max_size": 1, "daily_loss_usd": 500}), ("p", {"vix_ceiling": 22})]
+    limits = effective_limits("paper", "moderate", wishes)
+    assert (limits.max_size, limits.sources["max_size"]) == (1, "environment")
+    assert limits.sources["daily_loss_usd"] == "environment"
     assert limits.sources["per_trade_usd"] == "mode paper"  # 200 of 200 and 300
     assert limits.sources["kelly_fraction"] == "level moderate"
-    assert (limits.vix_ceiling, limits.sources["vix_ceiling"]) == (22, "profile")
+    assert (limits.vix_ceiling, limits.sources["vix_ceiling"]) == (22, "p")
 
 
 def test_of_equal_sources_the_first_is_named() -> None:
     assert effective_limits("paper", "conservative").sources["daily_loss_usd"] == "mode paper"
 
 
-def test_the_environments_default_daily_loss_binds_where_it_is_the_strictest() -> None:
-    limits = effective_limits("data_collection", "aggressive")
-    assert limits.daily_loss_usd == 1000
-    assert effective_limits("data_collection", "aggressive", {"MAX_DAILY_LOSS": 900}).sources[
-        "daily_loss_usd"
-    ] == ("environment MAX_DAILY_LOSS")
-
-
 def test_a_looser_wish_changes_nothing() -> None:
     wishes = {"max_size": 9, "min_confidence": 0.1, "start_minute": 0, "end_minute": 1400}
     strict = effective_limits("live", "conservative")
-    assert effective_limits("live", "conservative", {"MAX_DAILY_LOSS": 9e9}, wishes) == strict
+    loose = [("environment", {"daily_loss_usd": 9e9}), ("profile", wishes)]
+    assert effective_limits("live", "conservative", loose) == strict
 
 
 def test_required_minima_are_the_largest_and_hours_the_intersection() -> None:
     profile = {"min_confluence": 0.7, "start_minute": 600, "end_minute": 900}
-    limits = effective_limits("paper", "aggressive", profile=profile)
+    limits = effective_limits("paper", "aggressive", [("profile", profile)])
     assert limits.min_confluence == 0.7
     assert limits.min_confidence == 0.60  # paper 0.60, aggressive 0.55
     assert (limits.start_minute, limits.end_minute) == (600, 900)
@@ -63,27 +55,25 @@ def test_no_vix_ceiling_in_data_collection() -> None:
 
 
 @pytest.mark.parametrize(
-    ("environment", "profile", "message"),
+    ("wish", "message"),
     [
         (
-            {"MAX_DAILY_LOSS": 150},
-            {},
-            r"per_trade_usd 200 \(mode paper\) exceeds daily_loss_usd 150 "
-            r"\(environment MAX_DAILY_LOSS\)",
+            {"daily_loss_usd": 150},
+            r"per_trade_usd 200 \(mode paper\) exceeds daily_loss_usd 150 \(environment\)",
         ),
-        ({}, {"end_minute": 570}, r"start_minute 575 \(mode paper\) .* end_minute 570 \(profile\)"),
-        ({"MAX_POSITION_SIZE": 0}, {}, r"max_size 0 \(environment MAX_POSITION_SIZE\) allows no"),
-        ({}, {"trades_per_day": 0}, r"trades_per_day 0 \(profile\) allows no trade"),
-        ({}, {"max_sise": 1}, "unknown limit 'max_sise' in the profile"),
-        ({}, {"min_confidence": 1.01}, "min_confidence is a fraction .* profile gives 1.01"),
-        ({"MAX_DAILY_LOSS": nan}, {}, "environment MAX_DAILY_LOSS gives nan"),
-        ({"MAX_DAILY_LOSS": -5}, {}, "environment MAX_DAILY_LOSS gives -5"),
-        ({"MAX_POSITION_SIZE": 1.5}, {}, "whole number, environment MAX_POSITION_SIZE gives 1.5"),
+        ({"end_minute": 570}, r"start_minute 575 \(mode paper\) .* end_minute 570 \(environment\)"),
+        ({"max_size": 0}, r"max_size 0 \(environment\) allows no"),
+        ({"trades_per_day": 0}, r"trades_per_day 0 \(environment\) allows no trade"),
+        ({"max_sise": 1}, "unknown limit 'max_sise' in environment"),
+        ({"min_confidence": 1.01}, "min_confidence is a fraction .* environment gives 1.01"),
+        ({"daily_loss_usd": nan}, "environment gives nan"),
+        ({"daily_loss_usd": -5}, "environment gives -5"),
+        ({"max_size": 1.5}, "whole number, environment gives 1.5"),
     ],
 )
-def test_contradictions_and_nonsense_are_named(environment, profile, message) -> None:
+def test_contradictions_and_nonsense_are_named(wish, message) -> None:
     with pytest.raises(ConfigError, match=message):
-        effective_limits("paper", "conservative", environment, profile)
+        effective_limits("paper", "conservative", [("environment", wish)])
 
 
 @pytest.mark.parametrize(("mode", "level"), [("demo", "conservative"), ("paper", "bold")])
@@ -105,7 +95,7 @@ def test_no_source_is_ever_looser_than_the_effective_value(mode, level, name, sc
     if wish == inf or (wish > 1 and name in ("min_confidence", "min_confluence")):
         return
     try:
-        limits = effective_limits(mode, level, profile={name: wish})
+        limits = effective_limits(mode, level, [("profile", {name: wish})])
     except ConfigError:
         return
     sources = (MODE_LIMITS[mode], LEVEL_LIMITS[level], {name: wish})

@@ -182,7 +182,7 @@ def test_rejected_rows_are_written_with_reason_and_raw_values(store: Store) -> N
 
 def test_an_import_without_a_usable_row_is_an_error_that_names_the_reason(store: Store) -> None:
     raw = trades(count=20, price=np.full(20, 290000.0))
-    with pytest.raises(DataError, match=r"none of 20 rows is usable, most for price_implausible"):
+    with pytest.raises(DataError, match=r"20 of 20 rows are unusable, most for price_implausible"):
         store.write_trades(raw, source())
     assert Store(store.path).manifest.imports == ()
     with pytest.raises(DataError, match="has no rows"):
@@ -267,7 +267,7 @@ def test_a_folder_without_a_manifest_and_a_damaged_manifest_are_refused(tmp_path
         Store(tmp_path)
     for text in ("{", '{"version": 99, "imports": []}', '{"version": 1, "imports": [{"a": 1}]}'):
         (tmp_path / "manifest.json").write_text(text)
-        with pytest.raises(DataError, match=r"damaged|version 99"):
+        with pytest.raises(DataError, match="no manifest|version 99"):
             Store(tmp_path)
 
 

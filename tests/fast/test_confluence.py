@@ -260,6 +260,8 @@ def test_touches_are_those_of_the_rth_bars_before_wherever_the_level_is_now(
     bars = make_bars([(int(c), int(c) + 2, int(c) - 2, int(c)) for c in close])
     rth = np.zeros(n, np.int64)
     rth[before : n - after] = 1
+    late = rng.integers(0, 3)  # bars that late trades opened before the open or after the close
+    rth[rng.integers(0, n, late)] = 0
     rows = make_rows(bars, rth=rth, previous_valid=1, previous_poc=16003)
     wall = 16000.0 + np.repeat(rng.integers(-20, 21, n // 5), 5) * 0.5
     options = make_options(n, call_wall=wall)

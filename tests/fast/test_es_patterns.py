@@ -201,7 +201,7 @@ def test_p3_bears_a_pin_below_one_half() -> None:
 
 
 # Base 15990 to 15998, launched at this bar.
-# .6*(.4/.5) .48 + .4*.8 .32 = .80; low - 4 = 15986, the wide stop is 10 below 16000 = 15990
+# .6*(.4/.5) .48 + .4*.8 .32 = .80; low - 4 = 15986, the wide stop is 10 below 16002 = 15992
 LAUNCH = Close(
     [(15996, 16001, 15996, 16000)],
     fields={
@@ -226,18 +226,18 @@ def test_p4_a_launch_that_the_battle_confirms_is_a_hit_at_the_edge_it_left() -> 
 
 
 def test_p4_the_stop_leaves_room_for_the_base() -> None:
-    # Close 15991 inside the base: low - 4 is only 5 away, the rule asks max(6, 8 + 2) = 10.
-    assert PULLED_BACK.hits() == hit(P4, 0.8, 15998, 15981, NAN, 1)
-    # A base of 3 ticks is exempt: 15988 - 4 is 5 below the close and stays.
+    # A buy stop at 15993 inside the base: low - 4 is only 7 away, the rule asks max(6, 8 + 2) = 10.
+    assert PULLED_BACK.hits() == hit(P4, 0.8, 15998, 15983, NAN, 1)
+    # A base of 3 ticks is exempt: 6 below 15989 would be 15983, but 15988 - 4 stays.
     small = PULLED_BACK.but(
-        ohlc=[(15988, 15990, 15987, 15989)], battle__active_low=15988, battle__active_high=15991
+        ohlc=[(15986, 15988, 15985, 15987)], battle__active_low=15988, battle__active_high=15991
     )
     assert small.hits() == hit(P4, 0.8, 15991, 15984, NAN, 1)
 
 
 def test_p4_either_long_pattern_serves_instead_of_a_launch() -> None:
     other = PULLED_BACK.but(pattern=(0, 0, 0, 0.61))
-    assert other.hits() == hit(P4, 0.8, 15998, 15981, NAN, 1)
+    assert other.hits() == hit(P4, 0.8, 15998, 15983, NAN, 1)
 
 
 @pytest.mark.parametrize(
@@ -247,6 +247,7 @@ def test_p4_either_long_pattern_serves_instead_of_a_launch() -> None:
         LAUNCH.but(battle__golden=0.0),
         LAUNCH.but(battle__confidence=0.44),
         LAUNCH.but(battle__launched=0),
+        LAUNCH.but(battle__active_launch=-1),  # not accepted: the active base is an older one
         LAUNCH.but(battle__active_dir=0),
         PULLED_BACK.but(pattern=(0.6, 0, 0, 0)),
         PULLED_BACK.but(pattern=(0, 0.9, 0.9, 0)),  # short patterns

@@ -9,7 +9,6 @@ from mia.core.kernel_params import kernel_params
 
 MIRRORED = [1, 0, 3, 2, 5, 4, 6, 7, 8]
 CASES = cases("10_regime")
-RANGES = (Regime.RANGE_BULLISH_BIAS, Regime.RANGE_BEARISH_BIAS, Regime.RANGE_NEUTRAL)
 
 
 def classify(bars, atr, vslope, **overrides):
@@ -38,17 +37,19 @@ def test_regime_is_that_of_the_vectors(case):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_edges_stay_while_a_range_is_published(case):
+def test_edges_are_the_last_accepted_until_another_regime_is_published(case):
     found = classify(vector_bars(case["inputs"]), case["inputs"]["atr"], case["inputs"]["vslope"])
-    last = None
+    last = (np.nan,) * 3
+    published = Regime.UNCLEAR
     for k, row in enumerate(found):
-        accepted = case["expected"]["qr"][k] is not None
-        if accepted:
-            last = row["resistance"], row["support"], row["tolerance"]
-        if accepted or row["regime"] in RANGES:
-            assert (row["resistance"], row["support"], row["tolerance"]) == last
-        else:
-            assert np.isnan([row["resistance"], row["support"], row["tolerance"]]).all()
+        edges = row["resistance"], row["support"], row["tolerance"]
+        if case["expected"]["qr"][k] is not None:
+            assert edges[:2] == (case["expected"]["R"][k], case["expected"]["S"][k])
+            last = edges
+        elif row["regime"] != published:
+            last = (np.nan,) * 3
+        assert np.array_equal(edges, last, equal_nan=True)
+        published = row["regime"]
 
 
 @pytest.mark.parametrize("case", CASES)

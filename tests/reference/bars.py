@@ -112,6 +112,8 @@ class Builder:
         self._large_lots = large_lots
         self.open_bar: Bar | None = None
         self._last_ts = 0
+        self._session_id = 0
+        self._closed = 0  # t_close of the bar before in the session
 
     def before(self, trade: Trade) -> list[Bar]:
         bar = self.open_bar
@@ -150,12 +152,16 @@ class Builder:
 
     def _start(self, trade: Trade) -> Bar:
         p = trade.price
+        if trade.session.session_id != self._session_id:
+            self._session_id, self._closed = trade.session.session_id, 0
         return Bar(trade.session.session_id, trade.ts, 0, p, p, p, p, footprint={})
 
     def _close(self, t_close: int, flags: int = 0) -> list[Bar]:
         bar = self.open_bar
         self.open_bar = None
-        bar.t_close, bar.flags = t_close, flags
+        # A late trade closes its bar no earlier than the one before was closed.
+        bar.t_close = self._closed = max(t_close, self._closed)
+        bar.flags = flags
         return [bar]
 
     def _end_before(self, trade: Trade) -> list[Bar]:
@@ -171,7 +177,6 @@ class TimeBar(Builder):
     def __init__(self, width: int, large_lots: int = 100) -> None:
         super().__init__(large_lots)
         self._width = width * SECOND
-        self._next_free = 0
 
     def advance(self, now: int) -> list[Bar]:
         """Close the bar by the clock."""
@@ -191,15 +196,11 @@ class TimeBar(Builder):
 
     def _start(self, trade: Trade) -> Bar:
         bar = super()._start(trade)
-        origin = trade.session.t_open
-        slot = origin + (trade.ts - origin) // self._width * self._width
-        # A late trade after its slot was closed by the clock joins the next one.
-        bar.t_open = max(slot, self._next_free)
+        origin, end = trade.session.t_open, trade.session.t_end
+        # A late trade after its slot was closed by the clock opens the next one of its session.
+        ts = max(trade.ts, min(self._closed, end - 1))
+        bar.t_open = origin + (ts - origin) // self._width * self._width
         return bar
-
-    def _close(self, t_close: int, flags: int = 0) -> list[Bar]:
-        self._next_free = self._slot_end()
-        return super()._close(t_close, flags)
 
 
 class ReversalBar(Builder):

@@ -85,10 +85,10 @@ class BattleNavale:
             if self._age >= p.bn_violation_bars:
                 self._violation = 0
         violated, warning = self._check_active(bar, i)
-        tried, launched = self._launch(bar, i)
-        if launched:
+        launched = self._launch(bar, i)
+        if launched and self._active is not None and self._active.launch == i:
             warning = False
-        if not tried:
+        if not launched:
             self._candidate = self._detect(atr, i) or self._candidate
         v, d = self._camps(vol_ref)
         state, golden = self._golden(v, d, warning)
@@ -102,8 +102,8 @@ class BattleNavale:
         threshold = p.bn_score_threshold
         signal = 1 if gt(score, threshold) else -1 if lt(score, -threshold) else 0
         parts = [quality, abs(golden), abs(score)]
-        aligned = [s for side, s in patterns if side == sgn(score)]
-        if aligned and sgn(score):
+        aligned = [s for side, s in patterns if side == _side(score)]
+        if aligned:
             parts.append(max(aligned))
         return Battle(
             vikings=v,
@@ -128,6 +128,8 @@ class BattleNavale:
         if len(self._bars) < p.bn_window:
             return 0.5, 0.5
         window = self._bars[-p.bn_window :]
+        if p.bn_absolute_refs:
+            vol_ref = p.stats_vol_ref_cold
         raw = {1: 0.0, -1: 0.0}
         for bar in window:
             if bar.colour == 0:
@@ -150,7 +152,7 @@ class BattleNavale:
         return (raw[1] / total, raw[-1] / total) if total else (0.5, 0.5)
 
     def _check_active(self, bar: Bar, i: int) -> tuple[int, bool]:
-        """Return (direction of a violation that begins now or 0, warning)."""
+        """Return (colour of the base if it is violated now, else 0, warning)."""
         base = self._active
         if base is None:
             return 0, False
@@ -163,29 +165,29 @@ class BattleNavale:
         if violated:
             self._active = None
             self._violation, self._age = -base.colour, 0
-            return -base.colour, False
+            return base.colour, False
         if i - base.launch > self._p.bn_base_expiry_bars:
             self._active = None
             return 0, False
         return 0, warning
 
-    def _launch(self, bar: Bar, i: int) -> tuple[bool, int]:
-        """Return (whether the candidate was left, colour of an accepted launch or 0)."""
+    def _launch(self, bar: Bar, i: int) -> int:
+        """Return the colour of a launch, accepted or not, 0 without one."""
         box = self._candidate
         if box is None:
-            return False, 0
+            return 0
         colour = 1 if bar.close > box.high else -1 if bar.close < box.low else 0
         if not colour:
             if i - box.end > self._p.bn_base_expiry_bars:
                 self._candidate = None
-            return False, 0
+            return 0
         self._candidate = None
         self._last_launch = i
         if not gt(box.quality, self._p.bn_base_min_quality):
-            return True, 0
+            return colour
         self._active = Base(box, colour, i)
         self._violation = 0
-        return True, colour
+        return colour
 
     def _detect(self, atr: float, i: int) -> Box | None:
         p = self._p
@@ -238,9 +240,14 @@ class BattleNavale:
         else:
             raw = BattleStatus.NO_BATTLE
         winning = raw in {BattleStatus.VIKINGS_WINNING, BattleStatus.DEFENDERS_WINNING}
-        won = winning and raw == self._raw_status and sgn(golden) == sgn(score)
+        won = winning and raw == self._raw_status and sgn(golden) == _side(score)
         self._raw_status = raw
         return BattleStatus.BATAILLE_GAGNEE if won else raw
+
+
+def _side(score: float) -> int:
+    """Return the direction of a score that is not 0 by the comparisons of section 1.2."""
+    return gt(score, 0.0) - lt(score, 0.0)
 
 
 def _quality(window: Sequence[Bar], low: int, high: int, cap: float) -> float:

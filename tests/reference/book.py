@@ -57,21 +57,33 @@ class BookImbalance:
 
 
 class BookSampler:
-    """Keeps the last state of each second until it takes effect."""
+    """Keeps the last state of each second until it takes effect.
+
+    A second is sampled once: what arrives after its sample took effect, or after the update of a
+    later second, is late and ignored.
+    """
 
     def __init__(self) -> None:
         self._pending: dict[int, tuple[tuple[int, ...], tuple[int, ...], int]] = {}
+        self._newest = -1
+        self._released = -1
 
     def on_book(self, ts: int, bids: Sequence[int], asks: Sequence[int], spread: int) -> None:
         """Note a state of the book."""
-        self._pending[ts // SECOND] = (tuple(bids), tuple(asks), spread)
+        second = ts // SECOND
+        if second < self._newest or second <= self._released:
+            return
+        self._newest = second
+        self._pending[second] = (tuple(bids), tuple(asks), spread)
 
     def drop_before(self, ts: int) -> None:
         """Forget the seconds of an earlier session."""
         self._pending = {k: v for k, v in self._pending.items() if k * SECOND >= ts}
+        self._released = max(self._released, ts // SECOND - 1)
 
     def release(self, t_close: int, into: BookImbalance) -> None:
         """Hand over, in order, the seconds that are complete at a close."""
         for second in sorted(self._pending):
             if (second + 1) * SECOND <= t_close:
                 into.update(*self._pending.pop(second))
+                self._released = second

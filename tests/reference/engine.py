@@ -65,6 +65,8 @@ class ReferenceEngine:
     def set_contract(self, ordinal: int) -> None:
         """Announce the contract that trades from the next session on."""
         self._next_contract = ordinal
+        if self._newest == 0:
+            self._contract = ordinal
 
     def set_options(self, **values: Any) -> None:
         """Replace the options input; fields of `confluence.Options`."""
@@ -129,12 +131,13 @@ class ReferenceEngine:
         self._evaluate(bar)
 
     def advance(self, now: int) -> None:
-        """Close by the clock what has reached its end."""
+        """Close the primary bar by the clock.
+
+        Micro bars wait for the trade that closes them: a hit belongs to the primary bar of it.
+        """
         if isinstance(self._primary, TimeBar):
             for bar in self._primary.advance(now):
                 self._evaluate(bar)
-        if isinstance(self._micro, TimeBar):
-            self._micro_closed(self._micro.advance(now))
 
     def end_session(self) -> None:
         """Finish the session, if one is open, so that `carried` is what the next one finds."""
@@ -176,6 +179,7 @@ class ReferenceEngine:
         self.end_session()
         if self._next_contract != self._contract:
             self._contract, self._previous = self._next_contract, None
+            self._options = Options()
         self._session = session
         self._newest = session.session_id
         self._state = SessionState(p, session, self._previous)
@@ -225,6 +229,10 @@ class ReferenceEngine:
         row |= {
             "contract": self._contract,
             "phase": self._sessions.phase(bar.t_close),
+            "options_quality": self._options.quality,
+            "gamma_flip": self._options.gamma_flip,
+            "call_wall": self._options.call_wall,
+            "put_wall": self._options.put_wall,
             "pattern": patterns.strengths(here),
             "pattern_hit": [int(any(h.pattern == k for h in fresh)) for k in patterns.DIRECTION],
             "feature": [value for value, _ in values],
@@ -320,7 +328,7 @@ class ReferenceEngine:
             signal=battle.signal,
             confidence=battle.confidence,
             base_quality=battle.base_quality,
-            launched=battle.launched,
+            launched=base.colour if base and base.launch == row["index"] else 0,
             base=base and (base.box.low, base.box.high, base.colour),
             pattern=row["pattern"],
         )

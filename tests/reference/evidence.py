@@ -179,7 +179,7 @@ def flip_momentum(view: View, w: Widths) -> Found | None:
 
 
 def battle(view: View, p: SimpleNamespace) -> Found | None:
-    """P4; the wide-stop rule measures from the close of the hit."""
+    """P4; the wide-stop rule measures from where the trend strategy enters."""
     if view.base is None or view.base[2] < 0:
         return None
     if not (
@@ -193,7 +193,7 @@ def battle(view: View, p: SimpleNamespace) -> Found | None:
     strength = 0.6 * min(abs(view.score) / 0.5, 1.0) + 0.4 * view.base_quality
     stop = low - 4
     if high - low >= 4:
-        stop = min(stop, view.candles[-1].close - max(6, high - low + 2))
+        stop = min(stop, view.candles[-1].high + 1 - max(6, high - low + 2))
     return Found(SetupKind.P4, strength, high, stop, math.nan)
 
 

@@ -121,6 +121,7 @@ class SessionState:
             "poc": poc,
             "vah": vah,
             "val": val,
+            "t_rth_open": self.session.t_rth_open,
             "t_rth_close": self.session.t_rth_close,
             "session_high": sources.session_range[0],
             "session_low": sources.session_range[1],

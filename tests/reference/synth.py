@@ -79,15 +79,16 @@ def touch(rows, first, options, directives, spacing):
             gap = 0
         if active and flow and v < abs(flow):
             taken = 1 if flow > 0 else -1
+        printed = size
         if active and phase == "build" and active["build_size"] != 1.0:
-            size = int(size * active["build_size"] + 0.5)
+            printed = int(size * active["build_size"] + 0.5)
         bid, ask = quote - (gap > 0), quote + 1 + (gap < 0)
         if v >= 1.0 - thin:
             bid, ask = (bid, ask + 3) if taken > 0 else (bid - 3, ask)
         price = ask if taken > 0 else bid
-        out.append((taken, price, bid, ask, x, size))
+        out.append((taken, price, bid, ask, x, printed))
         low, high = min(low, x), max(high, x)
-        volume += size
-        pv += size * (price - first)
-        p2v += size * (price - first) * (price - first)
+        volume += printed
+        pv += printed * (price - first)
+        p2v += printed * (price - first) * (price - first)
     return out

@@ -101,7 +101,7 @@ class View:
     signal: int
     confidence: float
     base_quality: float
-    launched: int
+    launched: int  # colour of the base accepted at this bar, else 0
     base: tuple[int, int, int] | None  # low, high, colour of the active base
     pattern: Sequence[float]  # LDU, LUD, CDS, CUS
 

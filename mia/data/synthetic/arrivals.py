@@ -24,10 +24,10 @@ BURST_CHILDREN = 46.0
 
 BRANCHING = sum(children for children, _ in SCALES) + BURST_CHANCE * (BURST_CHILDREN - SCALES[0][0])
 
-ACTIVITY_SD = 0.3
+ACTIVITY_SD = 0.33
 """Standard deviation of the logarithm of the slowly varying activity."""
 
-ACTIVITY_PERSISTENCE = 0.9
+ACTIVITY_PERSISTENCE = 0.93
 """Its correlation from one minute to the next."""
 
 
@@ -39,7 +39,10 @@ def activity(session: SyntheticSession, rng: np.random.Generator) -> NDArray[np.
 
 
 def minute_counts(session: SyntheticSession, trades: float) -> NDArray[np.float64]:
-    """Return the expected trades of each minute when a full session has `trades` of them."""
+    """Return the expected trades of each minute when a full session has `trades` of them.
+
+    Minutes in which the exchange pauses have the others' share, and lose their trades later.
+    """
     share = np.repeat(intraday.TRADE_SHARE, intraday.SLOT_S // MINUTE_S)
     per_slot = intraday.SLOT_S // MINUTE_S
     return trades * share[: session.seconds // MINUTE_S] / per_slot
@@ -98,4 +101,8 @@ def arrival_times(
         Stream of the arrivals.
     """
     roots = immigrants(session, expected * (1.0 - BRANCHING), rng)
-    return session.t_open + cluster(roots, session.t_close - session.t_open, rng)
+    ts = session.t_open + cluster(roots, session.t_close - session.t_open, rng)
+    if len(session.spans) == 1:
+        return ts
+    parts = [np.searchsorted(ts, span) for span in session.spans]
+    return np.concatenate([ts[start:end] for start, end in parts])

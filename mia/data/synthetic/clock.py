@@ -1,18 +1,16 @@
-"""Sessions of the synthetic market: trade dates, opening and closing instants, contracts."""
+"""Sessions of the synthetic market: trade dates, hours of trading, contracts."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from datetime import date, timedelta
 
 from mia.config.instruments import MONTH_CODES
+from mia.core import sessions as calendar
+from mia.core.calendar_table import to_date, to_session_id
 from mia.errors import UsageError
 
-NEW_YORK = ZoneInfo("America/New_York")
-SECOND_NS = 1_000_000_000
+SECOND_NS = calendar.SECOND
 SESSION_S = 23 * 3600
-HALF_DAY_S = 19 * 3600 + 900
-"""Seconds from the open to the close of a half day, 13:15 in New York."""
+"""Longest session; the half hour that some had before 2012 has no profile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +25,8 @@ class SyntheticSession:
         Trade date as yyyymmdd.
     t_open, t_close : int
         18:00 New York of the day before, and the end of trading, ns UTC.
+    spans : tuple of (int, int)
+        Within these times, ns UTC, the market trades; more than one where the exchange pauses.
     contract : str
         Front contract, as in ``ESZ25``.
     """
@@ -35,28 +35,13 @@ class SyntheticSession:
     session_id: int
     t_open: int
     t_close: int
+    spans: tuple[tuple[int, int], ...]
     contract: str
 
     @property
     def seconds(self) -> int:
-        """Length of trading."""
+        """Length of the session, pauses included."""
         return (self.t_close - self.t_open) // SECOND_NS
-
-
-def trade_date(day: date | int) -> date:
-    """Return `day` as a date; an integer is read as yyyymmdd.
-
-    Raises
-    ------
-    UsageError
-        If the integer is no date.
-    """
-    if isinstance(day, date):
-        return day
-    try:
-        return date(day // 10_000, day // 100 % 100, day % 100)
-    except ValueError:
-        raise UsageError(f"{day} is not a trade date: write it as yyyymmdd") from None
 
 
 def expiry(year: int, month: int) -> date:
@@ -73,20 +58,8 @@ def front_contract(day: date, root: str = "ES") -> str:
     return f"{root}{MONTH_CODES[month]}{year % 100:02d}"
 
 
-def instant(day: date, hour: int) -> int:
-    """Return a full hour of New York wall clock as ns UTC."""
-    return int(datetime.combine(day, time(hour), NEW_YORK).timestamp()) * SECOND_NS
-
-
-def sessions(
-    start: date | int,
-    days: int,
-    *,
-    holidays: Collection[int] = (),
-    half_days: Collection[int] = (),
-    root: str = "ES",
-) -> tuple[SyntheticSession, ...]:
-    """Return `days` sessions from the first open trade date at or after `start`.
+def sessions(start: date | int, days: int, root: str = "ES") -> tuple[SyntheticSession, ...]:
+    """Return `days` sessions of the exchange's calendar, from the first at or after `start`.
 
     Parameters
     ----------
@@ -94,31 +67,34 @@ def sessions(
         Trade date; yyyymmdd if an integer.
     days : int
         How many sessions.
-    holidays, half_days : collection of int
-        Trade dates without trading, and those that end at 13:15 New York.
+    root : str
+        First letters of the contract's name.
 
     Raises
     ------
     UsageError
-        If `days` is negative or `start` is no date.
+        If `days` is negative.
+    DataError
+        If `start` is no date, or the calendar ends before the last session.
     """
     if days < 0:
         raise UsageError(f"days must not be negative, was {days}")
-    day = trade_date(start)
+    session_id = to_session_id(start) if isinstance(start, date) else start
     found: list[SyntheticSession] = []
-    while len(found) < days:
-        session_id = day.year * 10_000 + day.month * 100 + day.day
-        if day.weekday() < 5 and session_id not in holidays:
-            t_open = instant(day - timedelta(days=1), 18)
-            length = HALF_DAY_S if session_id in half_days else SESSION_S
-            found.append(
-                SyntheticSession(
-                    len(found),
-                    session_id,
-                    t_open,
-                    t_open + length * SECOND_NS,
-                    front_contract(day, root),
-                )
+    for ordinal in range(days):
+        if ordinal or not calendar.is_trading_day(session_id):
+            session_id = calendar.next_trading_day(session_id)
+        intervals = calendar.expected_intervals(session_id)
+        last = intervals[0][0] + SESSION_S * SECOND_NS
+        spans = tuple((start, min(end, last)) for start, end in intervals)
+        found.append(
+            SyntheticSession(
+                ordinal,
+                session_id,
+                spans[0][0],
+                spans[-1][1],
+                spans,
+                front_contract(to_date(session_id), root),
             )
-        day += timedelta(days=1)
+        )
     return tuple(found)

@@ -11,7 +11,7 @@ from mia.data.synthetic.clock import SECOND_NS, SyntheticSession
 
 Array = NDArray[np.float64]
 
-MEDIAN_VARIANCE = 1.45
+MEDIAN_VARIANCE = 1.65
 """Variance per trade of the median day against the reference day, which was a quiet one."""
 
 SLOW, FAST = 0.94, 0.30
@@ -19,12 +19,12 @@ SLOW_SHARE = 0.6
 """A day's log factors are a slow and a fast AR(1), the slow one with this share of the variance."""
 
 VOLUME_SD = 0.42
-VOLATILITY_SD = 0.78
+VOLATILITY_SD = 0.65
 VOLUME_LOADING = 0.5
 """Standard deviations of the log of a day's volume and of its variance per trade, and their
 correlation."""
 
-SWING_SD = 0.7
+SWING_SD = 0.65
 SWING_PERSISTENCE = 0.98
 """Log variance within the day: standard deviation, and correlation from minute to minute."""
 

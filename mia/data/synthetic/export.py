@@ -11,7 +11,7 @@ from mia._fast import bars as builders
 from mia.core import sessions
 from mia.core.base_types import BarBlock, TradeBlock
 from mia.data.exporters import write_scid, write_sierra_csv
-from mia.data.files import writing
+from mia.data.files import replace_file
 from mia.data.importers.reading import Progress, no_progress
 from mia.data.raw import ImportSource, RawTrades, SourceFormat
 from mia.data.store import Store
@@ -87,10 +87,12 @@ def export_market(
     for done, columns in enumerate(pieces):
         first = sessions.session_id(int(columns.ts_event[0]))
         name = f"synthetic-{seed}-{first}-{columns.contract}"
-        identity = digest("synthetic", seed, start, trades_per_day, null, faults, first, done)
+        # Clean sessions do not depend on how many follow; where faults fall does.
+        damaged = days if faults else 0
+        identity = digest("synthetic", seed, start, trades_per_day, null, damaged, first, done)
         source = ImportSource(name, identity, SourceFormat.SYNTHETIC)
         yield store.write_trades(raw_trades(columns, seq_unique=False), source).summary()
-        progress(done + 1, days)
+        progress(min(done + 1, days), days)
     if scid or csv:
         for block in market.blocks():
             by_contract.setdefault(block.contract, []).append(block)
@@ -121,11 +123,19 @@ def minute_bars(block: TradeBlock) -> BarBlock:
     table = sessions.session_table(first, last)
     columns = (block.ts_event, block.price, block.size, block.aggressor_side)
     bars, _ = builders.build(f"time:{MINUTE_S}", table, *columns)
-    prices = {name: bars[name].astype(np.int32) for name in ("open", "high", "low", "close")}
-    volumes = {
-        name: bars[name].copy() for name in ("volume", "bid_volume", "ask_volume", "trades")
-    }
-    return BarBlock(block.contract, MINUTE_S, bars["t_open"].copy(), **prices, **volumes)
+    return BarBlock(
+        contract=block.contract,
+        width_s=MINUTE_S,
+        t_open=bars["t_open"].astype(np.int64),
+        open=bars["open"].astype(np.int32),
+        high=bars["high"].astype(np.int32),
+        low=bars["low"].astype(np.int32),
+        close=bars["close"].astype(np.int32),
+        volume=bars["volume"].astype(np.int64),
+        bid_volume=bars["bid_volume"].astype(np.int64),
+        ask_volume=bars["ask_volume"].astype(np.int64),
+        trades=bars["trades"].astype(np.int64),
+    )
 
 
 def _write_truth(
@@ -134,6 +144,6 @@ def _write_truth(
     names = records.dtype.names or ()
     columns = {name: pa.array(records[name]) for name in names if name != "kind"}
     columns["kind"] = pa.array([kinds(code).name for code in records["kind"].tolist()])
-    with writing(path):
-        pq.write_table(pa.table(columns), path, compression="zstd")
+    with replace_file(path) as temporary:
+        pq.write_table(pa.table(columns), temporary, compression="zstd")
     return f"{path}: {len(records)} rows"

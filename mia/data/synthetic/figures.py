@@ -22,6 +22,9 @@ FIRST_SLOT = RTH_START_S // intraday.SLOT_S
 SESSION_S = intraday.SLOTS * intraday.SLOT_S
 TICK_POINTS = 0.25
 
+LAST_TRADE_S = 300
+"""A session whose last trade is longer before the cash close ended early."""
+
 PROFILE_SLOTS = (
     "08:30", "08:35", "09:00", "10:00", "11:00", "12:00", "13:00", "14:00", "14:55", "15:00",
     "15:30", "17:00", "20:00", "02:00", "07:30",
@@ -120,10 +123,11 @@ class SlotBars:
         """Add the bars of one session; slots without a trade repeat the last price."""
         slot = second // intraday.SLOT_S
         size = block.size.astype(np.float64)
-        price = block.price * TICK_POINTS
+        price = block.price.astype(np.float64) * TICK_POINTS
         edges = np.searchsorted(slot, np.arange(intraday.SLOTS + 1))
-        self.volume.append(np.bincount(slot, size, intraday.SLOTS))
-        self.delta.append(np.bincount(slot, size * block.aggressor_side, intraday.SLOTS))
+        self.volume.append(np.bincount(slot, size, intraday.SLOTS).astype(np.float64))
+        signed = np.bincount(slot, size * block.aggressor_side, intraday.SLOTS)
+        self.delta.append(signed.astype(np.float64))
         close = price[np.maximum(edges[1:] - 1, 0)]
         high, low = close.copy(), close.copy()
         for k in np.flatnonzero(edges[1:] > edges[:-1]).tolist():
@@ -134,7 +138,7 @@ class SlotBars:
         self.low.append(low)
 
     def figures(self) -> Figures:
-        """Return the figures of bars and days, over all sessions together."""
+        """Return the figures of bars and ranges, over all sessions together."""
         volume, delta, close, high, low = (
             np.array(rows) for rows in (self.volume, self.delta, self.close, self.high, self.low)
         )
@@ -164,23 +168,26 @@ class SlotBars:
             delta[:, FIRST_SLOT : FIRST_SLOT + RTH_SLOTS - 1].reshape(-1), ret[:, 1:].reshape(-1)
         )
         out["session_range"] = float(np.median(high.max(axis=1) - low.min(axis=1)))
-        total = volume.sum(axis=1)
-        for lag in (1, 5):
-            out[f"day_volume_ac_{lag}"] = autocorrelation(total, lag)
         return out
+
+
+def day_figures(blocks: Iterable[TradeBlock]) -> Figures:
+    """Return the autocorrelation of the daily volume; its lags count the sessions given."""
+    total = np.array([block.size.sum(dtype=np.int64) for block in blocks], dtype=np.float64)
+    return {f"day_volume_ac_{lag}": autocorrelation(total, lag) for lag in (1, 5)}
 
 
 def measure(blocks: Iterable[TradeBlock]) -> Figures:
     """Measure the stylised facts of a tape.
 
     Figures of trades, arrivals, prices and spreads are computed for each session and their
-    median is taken, since the targets are those of single days; figures of bars and days are
-    computed over all sessions together.
+    median is taken, since the targets are those of single days; figures of bars are
+    computed over all sessions together. Sessions that end before the cash close are left out.
 
     Parameters
     ----------
     blocks : iterable of TradeBlock
-        Full sessions of summary trades, one block each.
+        Summary trades, one block for each session.
 
     Returns
     -------
@@ -191,6 +198,8 @@ def measure(blocks: Iterable[TradeBlock]) -> Figures:
     bars = SlotBars()
     for block in blocks:
         second = (block.ts_event - session_open(int(block.ts_event[0]))) // SECOND_NS
+        if second[-1] < RTH_END_S - LAST_TRADE_S:
+            continue
         keep = second < SESSION_S
         inside = (second >= RTH_START_S) & (second < RTH_END_S)
         bars.add(block, np.minimum(second, SESSION_S - 1))

@@ -36,8 +36,9 @@ TILT_KNOTS = {
 """Share of trades drawn from the smaller (negative) or larger (positive) tilt of the size mix."""
 
 VARIANCE_KNOTS = {
-    "17:00": 1.9, "19:00": 1.3, "00:30": 1.0, "08:25": 1.0, "08:30": 1.0, "10:30": 1.1, "14:30": 1.1,
-    "14:50": 0.75, "14:55": 0.45, "15:00": 0.6, "15:05": 1.0, "15:55": 1.1,
+    "17:00": 2.4, "19:00": 1.8, "00:30": 1.4, "02:00": 1.4, "08:25": 1.3, "08:30": 1.0,
+    "10:30": 1.1, "14:30": 1.1, "14:50": 0.75, "14:55": 0.45, "15:00": 0.6, "15:05": 1.2,
+    "15:55": 1.4,
 }  # fmt: skip
 """Variance of the efficient price per trade, relative to the middle of the day."""
 
@@ -87,7 +88,7 @@ def impact_table() -> Array:
     """Return the step of the efficient price by trade size, of mean square 1 over the mix."""
     root = np.sqrt(np.arange(int(SIZES.max()) + 1, dtype=np.float64))
     mean = sum(root[SIZES].tolist()) / SIZE_CELLS
-    return np.sqrt(root / mean)
+    return np.asarray(np.sqrt(root / mean))
 
 
 IMPACT = impact_table()

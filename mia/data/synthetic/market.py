@@ -1,6 +1,6 @@
 """The synthetic market: sessions of trades from a seed, with truth tables of what is hidden."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
 from math import sqrt
@@ -68,7 +68,8 @@ class SyntheticMarket:
     seed : int
         Not negative. Same arguments, same bytes, on every platform.
     start : date or int
-        First trade date; yyyymmdd if an integer. The first session is at or after it.
+        First trade date; yyyymmdd if an integer. Sessions are those of the exchange's calendar
+        from it on.
     days : int
         Number of sessions.
     null : bool
@@ -85,8 +86,6 @@ class SyntheticMarket:
         moves the price more, so that a day's range stays the same.
     steady : bool
         Give every day the activity and volatility of the reference day.
-    holidays, half_days : collection of int
-        Trade dates (yyyymmdd) without trading, and those that end at 13:15 New York.
     root : str
         First letters of the contract's name.
 
@@ -94,6 +93,8 @@ class SyntheticMarket:
     ------
     UsageError
         If an argument is out of range.
+    DataError
+        If the exchange's calendar does not cover the sessions.
     """
 
     def __init__(
@@ -108,8 +109,6 @@ class SyntheticMarket:
         first_price: int = 18_000,
         trades_per_day: int = REFERENCE_TRADES,
         steady: bool = False,
-        holidays: Collection[int] = (),
-        half_days: Collection[int] = (),
         root: str = "ES",
     ) -> None:
         if seed < 0:
@@ -123,9 +122,7 @@ class SyntheticMarket:
         self.first_price = first_price
         self.trades_per_day = trades_per_day
         self._fault_plan = faults
-        self._sessions = clock.sessions(
-            start, days, holidays=holidays, half_days=half_days, root=root
-        )
+        self._sessions = clock.sessions(start, days, root)
         ones = np.ones(days)
         self._factors = (
             conditions.DayFactors(ones, ones) if steady else conditions.day_factors(seed, days)

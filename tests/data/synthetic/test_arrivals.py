@@ -29,13 +29,16 @@ def test_branching_lies_where_index_futures_have_it():
 
 
 def test_no_trade_leaves_the_session():
-    for half_days in ((), (20240506,)):
-        (session,) = clock.sessions(20240506, 1, half_days=half_days)
+    for start in (20240506, 20241224, 20190809):
+        (session,) = clock.sessions(start, 1)
         expected = arrivals.minute_counts(session, 20_000)
         times = arrivals.arrival_times(session, expected, exact.generator(3, 0, 0))
         assert len(expected) == session.seconds // 60
         assert times[0] >= session.t_open
         assert times[-1] < session.t_close
+        inside = [((times >= start) & (times < end)).sum() for start, end in session.spans]
+        assert sum(inside) == len(times)
+        assert min(inside) > 0
 
 
 def test_a_session_has_as_many_trades_as_asked_for():

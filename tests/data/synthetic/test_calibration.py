@@ -14,13 +14,12 @@ VARIED = [name for name, target in TARGETS.items() if not target.steady]
 
 @pytest.fixture(scope="module")
 def reference_days():
-    market = SyntheticMarket(1, calibration.FIRST_DAY, 9, steady=True)
-    return calibration.measure(market.blocks())
+    return calibration.measure_steady(20, 1)
 
 
 @pytest.fixture(scope="module")
-def year():
-    return calibration.measure(SyntheticMarket(1, calibration.FIRST_DAY, 250).blocks())
+def markets():
+    return calibration.measure_varied(100, 1)
 
 
 @pytest.mark.parametrize("name", STEADY)
@@ -31,9 +30,9 @@ def test_a_day_of_trades_looks_like_the_reference_day(reference_days, name):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", VARIED)
-def test_a_year_of_bars_looks_like_the_years_measured(year, name):
+def test_bars_and_days_look_like_the_years_measured(markets, name):
     target = TARGETS[name]
-    assert abs(year[name] - target.value) <= target.tolerance
+    assert abs(markets[name] - target.value) <= target.tolerance
 
 
 def test_a_session_of_trades_is_made_in_less_than_two_seconds():
@@ -46,8 +45,19 @@ def test_a_session_of_trades_is_made_in_less_than_two_seconds():
     assert time.perf_counter() - start < 2.0
 
 
-def test_every_target_is_measured(reference_days):
-    assert set(TARGETS) <= set(reference_days)
+def test_every_target_is_measured_on_one_of_the_two_tapes(reference_days):
+    market = SyntheticMarket(1, calibration.FIRST_DAY, 3, trades_per_day=5_000)
+    found = set(calibration.measure(market.blocks())) | set(figures.day_figures(market.blocks()))
+    assert set(TARGETS) <= found
+    assert set(reference_days) == set(STEADY)
+
+
+def test_sessions_that_end_before_the_cash_close_are_left_out():
+    whole = SyntheticMarket(1, 20241223, 1, trades_per_day=5_000)
+    with_half_day = SyntheticMarket(1, 20241223, 2, trades_per_day=5_000)
+    assert with_half_day.sessions()[1].session_id == 20241224
+    a, b = (calibration.measure(market.blocks()) for market in (whole, with_half_day))
+    assert a["trades"] == b["trades"]
 
 
 def block(ts, price, size, side, spread=1):
@@ -67,6 +77,13 @@ def at(label, second=0.0):
     from mia.data.synthetic.intraday import SLOT_S, slot_of
 
     return OPEN + int((slot_of(label) * SLOT_S + second) * 1e9)
+
+
+def test_the_memory_of_the_daily_volume_is_that_of_a_series_made_by_hand():
+    days = [block([0], [8], [k % 2 + 1], [1]) for k in range(400)]
+    found = figures.day_figures(days)
+    assert found["day_volume_ac_1"] == pytest.approx(-1.0, abs=0.01)
+    assert found["day_volume_ac_5"] == pytest.approx(-1.0, abs=0.01)
 
 
 def test_the_opening_of_a_session_is_found_from_any_time_in_it():

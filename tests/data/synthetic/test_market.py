@@ -90,9 +90,7 @@ def test_blocks_hold_what_they_promise():
 
 
 def test_a_half_day_ends_early_and_a_holiday_is_left_out():
-    market = SyntheticMarket(
-        1, 20241223, 3, trades_per_day=5_000, holidays={20241225}, half_days={20241224}
-    )
+    market = SyntheticMarket(1, 20241223, 3, trades_per_day=5_000)
     assert [s.session_id for s in market.sessions()] == [20241223, 20241224, 20241226]
     eve = list(market.blocks())[1]
     assert eve.ts_event[-1] < market.sessions()[1].t_close

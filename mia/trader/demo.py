@@ -1,12 +1,14 @@
-"""The trader: the trading cycle, run as a program.
+"""The trading cycle as a program.
 
 ``python -m mia.trader --config demo`` runs it on a synthetic session against the simulated
 exchange, accelerated, with the limits of paper trading, and leaves a report.
 """
 
+import json
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from math import isfinite
 from pathlib import Path
 from typing import Annotated
 
@@ -16,17 +18,24 @@ from rich.live import Live
 from rich.table import Table
 
 import mia
-from mia.command_line import EXIT_CODES, ConfigOption, QuietOption, SetOption, run_app
+from mia import interrupts
+from mia.command_line import (
+    EXIT_CODES,
+    ConfigOption,
+    JsonOption,
+    QuietOption,
+    SetOption,
+)
 from mia.config.settings import LoadedSettings, load_settings
 from mia.core.base_types import TradeBlock, TradingMode
 from mia.data.tape import Tape, synthetic_tape
-from mia.errors import ConfigError, DataError
+from mia.errors import ConfigError, DataError, UsageError
 from mia.execution.assembly import fit_settings, market_state, simulated_trader
 from mia.execution.simple_trader import SimpleTrader
 from mia.performance.identity import identity
 from mia.performance.output import write_all
 from mia.performance.recorder import RunRecord
-from mia.performance.results import prepare_folder
+from mia.performance.results import results_folder
 from mia.performance.summary import RunFacts, summarise
 
 SLICE_NS = 60 * 1_000_000_000
@@ -113,6 +122,7 @@ def run_demo(
                 raise ConfigError("the demo runs on trades: stream.primary decides the bars")
             began, first = time.monotonic(), int(block.ts_event[0])
             for piece in slices(block, SLICE_NS):
+                interrupts.check()
                 started = time.perf_counter()
                 trader.run(piece)
                 elapsed += time.perf_counter() - started
@@ -164,6 +174,7 @@ def trade(
     speed: Annotated[
         float, typer.Option(min=0, help="Market seconds per second; 0: as fast as it goes.")
     ] = 7200.0,
+    as_json: JsonOption = False,
     quiet: QuietOption = False,
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
@@ -177,27 +188,25 @@ def trade(
     loaded = load_settings(config, assignments or ())
     settings = loaded.settings
     if settings.trading_mode == TradingMode.LIVE.value:
-        raise ConfigError("live trading needs a broker connection, which this version has not")
+        raise ConfigError(
+            "trading_mode live needs a broker connection, which this version has not: choose paper"
+        )
     if settings.feed == "none":
         raise DataError(
             f"profile {config} names no market feed, and this version has only the synthetic "
             "market: use --config demo, or `mia backtest` for recorded data"
         )
-    prepare_folder(out)
+    if not isfinite(speed):
+        raise UsageError(f"--speed must be a number, was {speed}")
     console = Console(stderr=True, quiet=quiet)
     demo = settings.demo
     start = int(demo.start.replace("-", ""))
-    tape = synthetic_tape(demo.seed, start, demo.sessions, demo.trades_per_day)
-    console.print(f"{tape.name}, session {tape.first_session}, {settings.trading_mode} mode")
-    summary = run_demo(loaded, tape, out, speed, console)
+    with results_folder(out):
+        tape = synthetic_tape(demo.seed, start, demo.sessions, demo.trades_per_day)
+        console.print(f"{tape.name}, session {tape.first_session}, {settings.trading_mode} mode")
+        summary = run_demo(loaded, tape, out, speed, console)
+    if as_json:
+        print(json.dumps(summary, indent=2, allow_nan=False))
+        return
     for line in report_lines(summary, out):
         print(line)
-
-
-def main() -> None:
-    """Run the program."""
-    run_app(app)
-
-
-if __name__ == "__main__":
-    main()

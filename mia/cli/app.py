@@ -1,0 +1,35 @@
+"""All commands of ``mia``."""
+
+from typing import Annotated
+
+import typer
+
+import mia
+from mia.cli import backtest, config, data
+from mia.command_line import EXIT_CODES
+
+app = typer.Typer(
+    no_args_is_help=True,
+    help="MIA: order-flow trading of E-mini S&P 500 futures.",
+    epilog=EXIT_CODES,
+)
+app.command()(backtest.backtest)
+app.command()(backtest.replay)
+app.add_typer(data.data, name="data")
+app.add_typer(data.calendar, name="calendar")
+app.add_typer(config.config, name="config")
+
+
+def _version(shown: bool) -> None:
+    if shown:
+        print(f"mia {mia.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """MIA: order-flow trading of E-mini S&P 500 futures."""

@@ -1,0 +1,52 @@
+"""Ctrl-C and termination: at once while a program loads, in order while it works."""
+
+import os
+import signal
+from types import FrameType
+from typing import NoReturn
+
+INTERRUPTED = 130
+TERMINATED = 143
+
+_pending = False
+
+
+def leave_at_once() -> None:
+    """Let an interrupt end the process where it stands; for the time when modules load.
+
+    Python raises an interrupt wherever it is, and drops it in the callbacks that importing runs.
+    """
+    signal.signal(signal.SIGINT, _leave)
+
+
+def unwind() -> None:
+    """Let an interrupt or a termination unwind like an error, so that nothing half-made stays."""
+    signal.signal(signal.SIGINT, _interrupt)
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+def check() -> None:
+    """Raise an interrupt that Python dropped because it came in a callback.
+
+    Raises
+    ------
+    KeyboardInterrupt
+        If there was one.
+    """
+    if _pending:
+        raise KeyboardInterrupt
+
+
+def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    os.write(2, b"mia: interrupted\n")
+    os._exit(INTERRUPTED)
+
+
+def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
+    global _pending  # noqa: PLW0603 - a signal handler has nowhere else to leave word
+    _pending = True
+    raise KeyboardInterrupt
+
+
+def _terminate(number: int, frame: FrameType | None) -> NoReturn:
+    raise SystemExit(TERMINATED)

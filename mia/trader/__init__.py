@@ -1,0 +1,14 @@
+"""The trader: the trading cycle, run as a program."""
+
+from typing import NoReturn
+
+from mia import interrupts
+
+
+def main() -> NoReturn:
+    """Run the program."""
+    interrupts.leave_at_once()
+    from mia.command_line import run_app
+    from mia.trader.demo import app
+
+    run_app(app)

@@ -1,0 +1,105 @@
+"""`MarketState` against the plain twin of the whole method: every field of every row."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import strategies_market as market
+import tapes
+from comparison import assert_same
+from compiled_engine import CompiledEngine, session_rows
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from reference.bars import Bar
+from reference.conventions import Sessions
+from reference.engine import ReferenceEngine
+from reference.resampling import Resampler
+
+from mia._fast import bars as bar_kernel
+from mia.core.base_types import Regime, Tier
+from mia.data.synthetic import SyntheticMarket
+
+EXAMPLES = pytest.mark.parametrize("examples", [12, pytest.param(250, marks=pytest.mark.slow)])
+PRIMARIES = ("time:60", "time:15", "reversal:4", "tick:9", "volume:90", "range:6")
+MICROS = st.sampled_from(("reversal:4", "reversal:4", "time:15", "tick:5", "range:3"))
+PARAMS = st.sampled_from(
+    [
+        {},
+        tapes.EASY,
+        tapes.EASY,
+        {"vwap.anchor": "rth", "bn.absolute_refs": True} | tapes.EASY,
+        {"flow.side_fallback": "none", "vwap.slope_bars": 3, "mtf.frame_0": 2} | tapes.EASY,
+    ]
+)
+
+
+def assert_rows(expected: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> None:
+    assert len(found) == len(expected)
+    for k, (row, other) in enumerate(zip(expected, found, strict=True)):
+        assert row.keys() == other.keys()
+        assert_same({k: row}, {k: other})
+
+
+def agree_on_trades(params: Mapping[str, Any], tape: Sequence[tapes.Event]) -> list[dict[str, Any]]:
+    """Play a tape on both and return the rows of the twin."""
+    twin = ReferenceEngine(params)
+    kernel = CompiledEngine(params, session_rows(tapes.instants(tape)), ring=32)
+    tapes.play_on_twin(twin, tape)
+    tapes.play_in_batches(kernel, tape)
+    assert_rows(twin.rows, kernel.rows)
+    assert kernel.rejected == twin.rejected
+    return twin.rows
+
+
+@EXAMPLES
+@pytest.mark.parametrize("primary", PRIMARIES)
+def test_rows_of_trades(primary: str, examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(PARAMS, MICROS, tapes.tapes())
+    def agree(params: dict[str, Any], micro: str, tape: list[tapes.Event]) -> None:
+        agree_on_trades(params | {"stream.primary": primary, "stream.micro": micro}, tape)
+
+    agree()
+
+
+def wider(bars: Sequence[market.Bar], width_s: int) -> list[tuple[int, ...]]:
+    """Resample bars plainly; the open group at the end is left out."""
+    sessions = Sessions()
+    groups, resampler = [], Resampler(width_s, sessions)
+    for row in bars:
+        bar = Bar(sessions.of(row[0]).session_id, *row, flags=4)
+        groups += resampler.before(bar) + resampler.add(bar)
+    names = ("t_open", "t_close", "open", "high", "low", "close")
+    names += ("volume", "bid_volume", "ask_volume")
+    return [tuple(getattr(group, name) for name in names) for group in groups]
+
+
+@EXAMPLES
+@pytest.mark.parametrize("width", [60, 300, 900])
+def test_rows_of_ready_made_bars(width: int, examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(PARAMS, market.bars(max_length=40), st.integers(0, 9), st.randoms(use_true_random=False))
+    def agree(params: dict[str, Any], bars: list[market.Bar], roll: int, random: Any) -> None:
+        params = params | {"stream.primary": f"time:{width}"}
+        twin = ReferenceEngine(params)
+        kernel = CompiledEngine(params, session_rows([bar[0] for bar in bars]), ready_made=True)
+        values = tapes._options(random, bars[0][2], bars[0][0])
+        for engine in (twin, kernel):
+            engine.set_contract(roll)
+            engine.set_options(**values)
+        for bar in bars if width == 60 else wider(bars, width):
+            twin.on_bar(*bar)
+        kernel.on_bars(bars)
+        assert_rows(twin.rows, kernel.rows)
+
+    agree()
+
+
+def synthetic_tape(seed: int, days: int, trades_per_day: int) -> list[tuple[int, int, int, int]]:
+    made = SyntheticMarket(seed, 20240304, days, trades_per_day=trades_per_day)
+    trades: list[tuple[int, int, int, int]] = []
+    for block in made.blocks():
+        columns = (block.ts_event, block.price, block.size, block.aggressor_side)
+        trades += zip(*(column.tolist() for column in columns), strict=True)
+    return trades
