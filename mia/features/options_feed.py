@@ -3,15 +3,19 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import isnan, log
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mia._fast.market_state import MarketState
 from mia._fast.options_state import SNAPSHOT_DTYPE
 from mia.core import sessions
+from mia.core.base_types import BarBlock, Block
 from mia.core.chain import Chain
 from mia.features import options_features, options_quality
-from mia.features.options_exposure import NAIVE, DealerModel, Positioning, positioning
+from mia.features.dealer_models import NAIVE, DealerModel
+from mia.features.options_exposure import Positioning, positioning
 
 YEAR = 365 * 86_400 * 1_000_000_000
 QUARTERLIES = 4
@@ -50,7 +54,7 @@ class OptionsFeed:
     model : DealerModel
         Sign of the dealers' position in each contract.
     rate : float, optional
-        Continuous interest rate that pins the discount; the default of `positioning` without it.
+        Continuous interest rate that pins the discount; estimated from the chain without it.
 
     Attributes
     ----------
@@ -106,8 +110,7 @@ class OptionsFeed:
         return made
 
     def _position(self, chain: Chain, previous: Positioning | None, now: int | None) -> Positioning:
-        more = {} if self._rate is None else {"rate": self._rate}
-        return positioning(chain, model=self._model, previous=previous, now=now, **more)
+        return positioning(chain, rate=self._rate, model=self._model, previous=previous, now=now)
 
     def _record(self, found: Positioning, asof: int, effective: int) -> NDArray[np.void]:
         self._effective = effective
@@ -164,6 +167,27 @@ def snapshot_record(
     record["profile_step"] = (found.levels[-1] - found.levels[0]) / (len(found.levels) - 1)
     record["profile"] = found.profile
     return record
+
+
+def give_options(state: MarketState, source: "SnapshotSource", block: Block) -> None:
+    """Queue in a market state the snapshots that act within a block, before it takes the block."""
+    if not len(block):
+        return
+    if isinstance(block, BarBlock):
+        end = int(block.t_open[-1]) + block.width_s * 1_000_000_000
+    else:
+        end = int(block.ts_event[-1])
+    snapshots = source.until(end)
+    if len(snapshots):
+        state.add_options(snapshots)
+
+
+class SnapshotSource(Protocol):
+    """Where a run takes its snapshots from."""
+
+    def until(self, ts: int) -> NDArray[np.void]:
+        """Return what was not returned before and acts by `ts` (ns UTC), in that order."""
+        ...
 
 
 class SnapshotTape:
