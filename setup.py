@@ -73,12 +73,9 @@ OPTIONS = {
 }
 
 extensions = [
-    Extension(f"mia._fast.{name}", [f"mia/_fast/{name}.pyx"], **OPTIONS)
-    for name in MODULES
+    Extension(f"mia._fast.{name}", [f"mia/_fast/{name}.pyx"], **OPTIONS) for name in MODULES
 ]
-extensions.append(
-    Extension("mia._fast._cyutility", ["mia/_fast/_cyutility.c"], **OPTIONS)
-)
+extensions.append(Extension("mia._fast._cyutility", ["mia/_fast/_cyutility.c"], **OPTIONS))
 
 setup(
     ext_modules=cythonize(

@@ -10,7 +10,7 @@ of tuples of int, in arrival order:
 `mirrored_trades` and `mirrored_bars` turn a market upside down.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from random import Random
 
 from hypothesis import strategies as st
@@ -99,6 +99,14 @@ class _Tape:
         return ts, self.price, size, side
 
 
+def play(start: int, price: int, segments: Iterable[tuple[str, int, int]]) -> list[Trade]:
+    """Play (kind, length, seed) segments from a second since 1970 and a price in ticks."""
+    tape = _Tape(start, price)
+    for segment in segments:
+        tape.play(*segment)
+    return tape.trades
+
+
 @st.composite
 def trades(
     draw: Callable[..., object],
@@ -118,10 +126,8 @@ def trades(
     price : int
         First price in ticks, give or take 40.
     """
-    tape = _Tape(draw(st.sampled_from(STARTS)), price + draw(st.integers(-40, 40)))
-    for segment in draw(_segments(kinds, max_segments, max_length)):
-        tape.play(*segment)
-    return tape.trades
+    start, first = draw(st.sampled_from(STARTS)), price + draw(st.integers(-40, 40))
+    return play(start, first, draw(_segments(kinds, max_segments, max_length)))
 
 
 class _Chart:

@@ -62,7 +62,7 @@ EASY: dict[str, Any] = {
 }
 
 
-def _options(r: Random, price: int, ts: int) -> dict[str, Any]:
+def some_options(r: Random, price: int, ts: int) -> dict[str, Any]:
     def level(reach: int) -> float:
         return r.choice((float("nan"), price + r.randrange(-4 * reach, 4 * reach) / 4))
 
@@ -110,7 +110,7 @@ class _Mixer:
         if kind == "clock":
             return ("clock", self._newest + r.choice((0, 5, 20, 60, 3600)) * SECOND)
         if kind == "options":
-            return ("options", _options(r, price, self._newest))
+            return ("options", some_options(r, price, self._newest))
         self._book_ts = max(self._book_ts, self._newest) + r.randrange(2 * SECOND)
         bids, asks = ([r.randrange(9 * (j + 1)) for j in range(5)] for _ in range(2))
         return ("book", self._book_ts, bids, asks, r.choice((0, 1, 1, 1, 2, 3)))
@@ -126,6 +126,19 @@ def tapes(draw: Callable[..., Any], **options: Any) -> list[Event]:
     """Draw a tape; `options` are those of `strategies_market.trades`."""
     trades = draw(market.trades(market.UNRULY_KINDS, **options))
     return mixed(trades, draw(st.integers(0, 2**16 - 1)), draw(st.sampled_from((0.0, 0.2, 0.6))))
+
+
+def long_tape(seed: int) -> list[Event]:
+    """Make a tape of some hundred trades from a seed: long enough for regimes and triggers."""
+    r = Random(seed)
+    kinds = (*market.UNRULY_KINDS, "trend", "walk", "trend", "walk", "walk")
+    if r.random() < 0.5:
+        kinds = tuple(kind for kind in kinds if kind not in {"next_session", "idle"})
+    segments = [
+        (r.choice(kinds), r.randrange(1, 61), r.randrange(2**16)) for _ in range(r.randrange(8, 35))
+    ]
+    trades = market.play(r.choice(market.STARTS), 16_000 + r.randrange(-40, 41), segments)
+    return mixed(trades, seed, r.choice((0.0, 0.02, 0.2)))
 
 
 def _others(engine: ReferenceEngine | CompiledEngine, event: Event) -> None:

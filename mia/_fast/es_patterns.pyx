@@ -31,9 +31,9 @@ cdef class EsPatterns:
     -----
     Reward to risk is taken from the close of the hit, the best entry that is known then; the wide
     stop of P4 from a tick beyond the bar, where the trend strategy enters. P4 needs an active base
-    of its direction: its level and its stop are edges of that base. The target zone of P5 counts where price meets it first, at its near edge. Of zones
-    that serve P5 equally well, the nearest to the close is reported. A hit with target nan aims at
-    a multiple of the entry distance.
+    of its direction: its level and its stop are edges of that base. The target zone of P5 counts
+    where price meets it first, at its near edge. Of zones that serve P5 equally well, the nearest
+    to the close is reported. A hit with target nan aims at a multiple of the entry distance.
     """
 
     def __cinit__(self, params):

@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 def headfake_of(bars: NDArray[np.void], vr: float) -> tuple[int, float]: ...
+
 @final
 class Evidence:
     def __new__(cls, params: NDArray[np.void]) -> Evidence: ...

@@ -160,12 +160,15 @@ cdef class MarketState:
         Raises
         ------
         ValueError
-            If columns differ in length, a trade lies outside the session table, or the contract
-            changed inside a session.
+            If this state takes ready-made bars, columns differ in length, a trade lies outside
+            the session table, or the contract changed inside a session.
         RuntimeError
-            If another thread is inside, or `on_trade` waits for `resume`.
+            If another thread is inside, `on_trade` waits for `resume`, or recorded rows fill
+            their buffer.
         """
         cdef Py_ssize_t n = ts.shape[0], stop
+        if self._ready_made is not None:
+            raise ValueError("this market state takes ready-made bars, not trades")
         if not (price.shape[0] == n and size.shape[0] == n and side.shape[0] == n):
             raise ValueError("columns differ in length")
         if not 0 <= start <= n:
@@ -184,11 +187,13 @@ cdef class MarketState:
         """Apply one live trade and return the events.
 
         If a bar had to be evaluated first and the event is one of `wake`, the trade waits and
-        `PENDING` is set: act on the row, then call `resume`.
+        `PENDING` is set: act on the row, then call `resume`. Errors are those of `advance`.
         """
         cdef Py_ssize_t done
-        if self._busy or self._has_pending:
-            self._enter()
+        if self._ready_made is not None:
+            raise ValueError("this market state takes ready-made bars, not trades")
+        if self._busy or self._has_pending or self._n_rows == self._rows.shape[0]:
+            self._refuse()
         self._events = 0
         done = self._apply(&ts, &price, &size, &side, 0, 1)
         if done == 0:
@@ -205,9 +210,13 @@ cdef class MarketState:
         if not self._has_pending:
             return 0
         self._has_pending = False
-        return self.on_trade(
-            self._pending_ts, self._pending_price, self._pending_size, self._pending_side
-        )
+        try:
+            return self.on_trade(
+                self._pending_ts, self._pending_price, self._pending_size, self._pending_side
+            )
+        except RuntimeError:
+            self._has_pending = True
+            raise
 
     def advance_clock(self, int64_t now):
         """Close the open time bar if `now` has reached its end, and return the events."""
@@ -225,11 +234,16 @@ cdef class MarketState:
         finally:
             self._busy = False
 
-    def _enter(self):
+    def _refuse(self):
         if self._busy:
             raise RuntimeError("this market state is advanced by another thread")
         if self._has_pending:
             raise RuntimeError("a trade waits: call resume() first")
+        if self.record and self._n_rows == self._rows.shape[0]:
+            raise RuntimeError("the buffer of rows is full: call take_rows() first")
+
+    def _enter(self):
+        self._refuse()
         self._busy = True
         self._events = 0
 

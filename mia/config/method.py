@@ -360,7 +360,7 @@ class Ml(Group):
 class Account(Group):
     """The account."""
 
-    start_equity: Positive = 25_000.0
+    start_equity: Annotated[float, Field(gt=0, le=1e9)] = 25_000.0
 
 
 METHOD_GROUPS: dict[str, type[Group]] = {

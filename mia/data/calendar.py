@@ -218,7 +218,10 @@ def import_events(
     if not events:
         raise FormatError(f"{path} has no event: nothing was imported")
     if span is None:
-        days = [sessions.session_id(event.ts_event) for event in events]
+        try:
+            days = [sessions.session_id(event.ts_event) for event in events]
+        except DataError as error:
+            raise FormatError(f"{path}: an event lies out of range: {error}") from None
         span = min(days), max(days)
     before = NewsCalendar.load(folder)
     after = before.merged(events, span, replace)

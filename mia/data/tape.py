@@ -12,6 +12,7 @@ from pathlib import Path
 from mia.core import sessions
 from mia.core.base_types import BarBlock, Block
 from mia.data.contracts import is_contract, parse_contract
+from mia.data.importers.contracts import IN_FILE_NAME
 from mia.data.importers.detect import READERS, detect, read_file
 from mia.data.importers.reading import (
     ImportLog,
@@ -123,6 +124,13 @@ def import_file(
     name = detect(path)
     if name not in READERS:
         raise DataError(f"{path} holds levels of an index: use `mia data import --vix` for it")
+    named = IN_FILE_NAME.search(path.name)
+    if options.contract is not None and named is not None:
+        stated = f"{named[1]}{named[2]}{named[4]}"
+        if stated != options.contract:
+            raise DataError(
+                f"the name {path.name} says {stated}, not {options.contract}: check --symbol"
+            )
     source = ImportSource.of_file(path, READERS[name].source)
     blocks = _of_root(read_file(path, options, log, progress), path, root)
     first = next(blocks)

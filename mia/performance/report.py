@@ -16,6 +16,9 @@ from mia.performance.recorder import RunRecord
 from mia.performance.results import replacing
 from mia.performance.wording import number, plural
 
+TIMINGS = ("seconds", "ticks_per_second")
+"""Figures of the machine rather than of the run; left out, so that a run repeated is the same."""
+
 SCRIPTS = ("report.js", "report_charts.js", "report_candles.js", "report_list.js")
 
 
@@ -62,7 +65,7 @@ def render(
         months=report_tables.months(summary),
         rejections=report_tables.rejections(summary, record.decisions),
         kills=report_tables.kills(summary),
-        summary=_embedded(summary),
+        summary=_embedded({k: v for k, v in summary.items() if k not in TIMINGS}),
         data=_embedded(data),
         scripts="\n".join(f"<script>{script}</script>" for script in scripts),
     )
@@ -92,8 +95,8 @@ def write_report(
     path : Path
     record : RunRecord
     summary : mapping
-        As `mia.performance.summary.summarise` makes it; embedded unchanged, in an element with
-        the id ``summary``.
+        As `mia.performance.summary.summarise` makes it; embedded in an element with the id
+        ``summary``, all but the `TIMINGS`.
     bars : mapping of str to list of int
         Bars of the whole tape in time order: ``t_open`` in seconds UTC, ``open``, ``high``,
         ``low``, ``close`` in ticks.

@@ -5,6 +5,7 @@ import os
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from errno import EISDIR
 from pathlib import Path
 from typing import Any
 
@@ -104,7 +105,11 @@ def staged(folder: Path) -> Iterator[Path]:
     try:
         with tempfile.TemporaryDirectory(prefix=".writing-", dir=folder) as name:
             yield Path(name)
-            for path in sorted(Path(name).iterdir()):
+            paths = sorted(Path(name).iterdir())
+            for path in paths:
+                if (folder / path.name).is_dir():
+                    raise IsADirectoryError(EISDIR, f"{path.name} is a folder")
+            for path in paths:
                 os.replace(path, folder / path.name)
     except DataError as error:
         # What the user asked for is the file in its place.

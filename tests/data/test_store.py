@@ -267,7 +267,7 @@ def test_a_folder_without_a_manifest_and_a_damaged_manifest_are_refused(tmp_path
         Store(tmp_path)
     for text in ("{", '{"version": 99, "imports": []}', '{"version": 1, "imports": [{"a": 1}]}'):
         (tmp_path / "manifest.json").write_text(text)
-        with pytest.raises(DataError, match="no manifest|version 99"):
+        with pytest.raises(DataError, match=r"no manifest|version 99"):
             Store(tmp_path)
 
 

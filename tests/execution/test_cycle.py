@@ -1,6 +1,7 @@
 """The trading cycle on synthetic sessions: real kernels, real broker, real rules."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -91,7 +92,7 @@ def test_fills_of_a_bracket_leave_no_position(outcome) -> None:
 def test_one_position_at_a_time(outcome) -> None:
     record, _ = outcome
     ordered = sorted(record.trades, key=lambda t: t.ts_entry)
-    for before, after in zip(ordered, ordered[1:], strict=False):
+    for before, after in itertools.pairwise(ordered):
         assert before.ts_exit <= after.ts_entry
 
 
@@ -201,5 +202,8 @@ def test_halted_entries_refuse_proposals_but_let_exits_through(eased, tape: Tape
         trader.run(block)
     assert record.decisions
     assert not record.fills
-    assert all("KILL_STATE" in {g.code.value for g in d.gates if not g.passed}
-               for d in record.decisions if d.gates)
+    assert all(
+        "KILL_STATE" in {g.code.value for g in d.gates if not g.passed}
+        for d in record.decisions
+        if d.gates
+    )

@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import pytest
 import strategies_market as market
 import tapes
@@ -16,8 +15,7 @@ from reference.conventions import Sessions
 from reference.engine import ReferenceEngine
 from reference.resampling import Resampler
 
-from mia._fast import bars as bar_kernel
-from mia.core.base_types import Regime, Tier
+from mia.core.base_types import Regime, SetupKind, Tier
 from mia.data.synthetic import SyntheticMarket
 
 EXAMPLES = pytest.mark.parametrize("examples", [12, pytest.param(250, marks=pytest.mark.slow)])
@@ -32,6 +30,15 @@ PARAMS = st.sampled_from(
         {"flow.side_fallback": "none", "vwap.slope_bars": 3, "mtf.frame_0": 2} | tapes.EASY,
     ]
 )
+
+
+MIDDLING: dict[str, Any] = {
+    "feat.tier_min": 60,
+    "reg.respect": 0.6,
+    "reg.min_tests": 2,
+    "bn.score_threshold": 0.25,
+    "sources.book": True,
+}
 
 
 def assert_rows(expected: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]]) -> None:
@@ -63,6 +70,26 @@ def test_rows_of_trades(primary: str, examples: int) -> None:
     agree()
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_rows_of_long_tapes(seed: int) -> None:
+    _check_long_tape(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 110))
+def test_rows_of_many_long_tapes(seed: int) -> None:
+    for k in range(40):
+        _check_long_tape(1000 * seed + k)
+
+
+def _check_long_tape(seed: int) -> None:
+    params = {
+        "stream.primary": PRIMARIES[seed % len(PRIMARIES)],
+        "stream.micro": ("reversal:4", "time:15", "tick:5")[seed // 2 % 3],
+    }
+    agree_on_trades((tapes.EASY if seed % 4 else {}) | params, tapes.long_tape(seed))
+
+
 def wider(bars: Sequence[market.Bar], width_s: int) -> list[tuple[int, ...]]:
     """Resample bars plainly; the open group at the end is left out."""
     sessions = Sessions()
@@ -84,7 +111,7 @@ def test_rows_of_ready_made_bars(width: int, examples: int) -> None:
         params = params | {"stream.primary": f"time:{width}"}
         twin = ReferenceEngine(params)
         kernel = CompiledEngine(params, session_rows([bar[0] for bar in bars]), ready_made=True)
-        values = tapes._options(random, bars[0][2], bars[0][0])
+        values = tapes.some_options(random, bars[0][2], bars[0][0])
         for engine in (twin, kernel):
             engine.set_contract(roll)
             engine.set_options(**values)
@@ -103,3 +130,15 @@ def synthetic_tape(seed: int, days: int, trades_per_day: int) -> list[tuple[int,
         columns = (block.ts_event, block.price, block.size, block.aggressor_side)
         trades += zip(*(column.tolist() for column in columns), strict=True)
     return trades
+
+
+def test_rows_of_three_synthetic_sessions() -> None:
+    rows = agree_on_trades(MIDDLING, tapes.mixed(synthetic_tape(12, 3, 2500), 12, 0.01))
+    # What a short tape does not reach: rings that filled, levels of a session before, tiers.
+    assert any(row["vol_ref"] != 1500 for row in rows)
+    assert any(row["atr_ref"] > 0 for row in rows)
+    assert {row["previous_valid"] for row in rows} == {0, 1}
+    assert {row["tier"] for row in rows} == set(Tier)
+    assert {row["regime.regime"] for row in rows} == set(Regime)
+    assert {row["reason"] for row in rows} == {0, 1, 2}
+    assert {kind for row in rows for kind, *_ in row["setups"]} == set(SetupKind)

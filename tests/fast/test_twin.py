@@ -70,8 +70,19 @@ def test_ranks_median_and_deviation(x: list[int], q: list[int]) -> None:
 
 @given(
     st.sampled_from(
-        [("time", 60), ("time", 15), ("time", 7200), ("reversal", 1), ("reversal", 4)]
-        + [("tick", 1), ("tick", 7), ("volume", 1), ("volume", 60), ("range", 1), ("range", 5)]
+        [
+            ("time", 60),
+            ("time", 15),
+            ("time", 7200),
+            ("reversal", 1),
+            ("reversal", 4),
+            ("tick", 1),
+            ("tick", 7),
+            ("volume", 1),
+            ("volume", 60),
+            ("range", 1),
+            ("range", 5),
+        ]
     ),
     st.sampled_from(("tick_rule", "none")),
     st.sampled_from((3, 100)),
@@ -162,9 +173,7 @@ def test_footprint(prints: list[tuple[int, int, int]]) -> None:
     st.floats(1.0, 2.0),
     st.sampled_from((1.0, 700.0, 1500.0)),
 )
-def test_patterns(
-    bars: list[Any], strict: bool, leg: float, wider: float, vol_ref: float
-) -> None:
+def test_patterns(bars: list[Any], strict: bool, leg: float, wider: float, vol_ref: float) -> None:
     agree("pattern_hits", one_session(bars), strict, leg, leg * wider, vol_ref)
 
 

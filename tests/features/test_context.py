@@ -11,12 +11,37 @@ from mia.data.tape import synthetic_tape
 from mia.features.context import context_of
 from mia.features.feature_calculator import feature_columns
 
-REPLAY_COLUMNS = (
-    "ts open high low close volume bid_volume ask_volume cvd vwap vwap_sd poc vah val vikings "
-    "defenders base_high base_low base_quality base_dir golden_rule bn_score bn_status "
-    "bn_confidence ldu lud cds cus"
-).split()
-LAST_COLUMNS = "regime regime_confidence confluence session_phase".split()
+REPLAY_COLUMNS = [
+    "ts",
+    "open",
+    "high",
+    "low",
+    "close",
+    "volume",
+    "bid_volume",
+    "ask_volume",
+    "cvd",
+    "vwap",
+    "vwap_sd",
+    "poc",
+    "vah",
+    "val",
+    "vikings",
+    "defenders",
+    "base_high",
+    "base_low",
+    "base_quality",
+    "base_dir",
+    "golden_rule",
+    "bn_score",
+    "bn_status",
+    "bn_confidence",
+    "ldu",
+    "lud",
+    "cds",
+    "cus",
+]
+LAST_COLUMNS = ["regime", "regime_confidence", "confluence", "session_phase"]
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
 import json
+import os
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -11,7 +12,7 @@ from mia.core import sessions
 from mia.errors import DataError
 from mia.performance import chart_data
 from mia.performance.chart_data import Candles, around_trades, pack_candles
-from mia.performance.report import render, write_report
+from mia.performance.report import TIMINGS, render, write_report
 
 
 class Page(HTMLParser):
@@ -61,7 +62,12 @@ def page(run):
 
 
 def test_embedded_summary_is_the_summary(run, page):
-    assert page.json["summary"] == json.loads(json.dumps(run.summary))
+    told = json.loads(json.dumps(run.summary))
+    assert {key: told.pop(key) for key in TIMINGS} == {
+        "seconds": 1.5,
+        "ticks_per_second": run.summary["ticks"] / 1.5,
+    }
+    assert page.json["summary"] == told
 
 
 def test_every_figure_shown_carries_the_value_of_the_summary(run, page):
@@ -72,7 +78,8 @@ def test_every_figure_shown_carries_the_value_of_the_summary(run, page):
 def test_same_run_gives_the_same_bytes(run, tmp_path):
     for name in ("a.html", "b.html"):
         again = a_run(seed=3)
-        write_report(tmp_path / name, again.record, again.summary, again.bars, START)
+        slower = {**again.summary, "seconds": 2.0 + len(os.listdir(tmp_path))}
+        write_report(tmp_path / name, again.record, slower, again.bars, START)
     assert (tmp_path / "a.html").read_bytes() == (tmp_path / "b.html").read_bytes()
 
 
@@ -116,7 +123,8 @@ def unpacked(pack):
         at += gap
         t += [at + k * pack["width"] for k in range(count)]
         at += count * pack["width"]
-    for o, h, low, c in zip(*(pack[name] for name in ("opens", "highs", "lows", "closes"))):
+    names = ("opens", "highs", "lows", "closes")
+    for o, h, low, c in zip(*(pack[name] for name in names), strict=True):
         opened = before + o
         before = opened + c
         columns.append((opened, max(opened, before) + h, min(opened, before) - low, before))

@@ -5,7 +5,7 @@ Poisson number of children on each time scale, an exponential delay after it, an
 its children. Building it generation by generation is exact, and needs no thinning.
 """
 
-from math import sqrt
+from math import fsum, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,12 +22,14 @@ BURST_CHANCE = 0.00075
 BURST_CHILDREN = 46.0
 """Now and then a trade has this many children on the fastest scale instead."""
 
-BRANCHING = sum(children for children, _ in SCALES) + BURST_CHANCE * (BURST_CHILDREN - SCALES[0][0])
+BRANCHING = fsum(children for children, _ in SCALES) + BURST_CHANCE * (
+    BURST_CHILDREN - SCALES[0][0]
+)
 
-ACTIVITY_SD = 0.33
+ACTIVITY_SD = 0.34
 """Standard deviation of the logarithm of the slowly varying activity."""
 
-ACTIVITY_PERSISTENCE = 0.93
+ACTIVITY_PERSISTENCE = 0.95
 """Its correlation from one minute to the next."""
 
 

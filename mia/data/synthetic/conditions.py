@@ -14,8 +14,8 @@ Array = NDArray[np.float64]
 MEDIAN_VARIANCE = 1.65
 """Variance per trade of the median day against the reference day, which was a quiet one."""
 
-SLOW, FAST = 0.94, 0.30
-SLOW_SHARE = 0.6
+SLOW, FAST = 0.955, 0.30
+SLOW_SHARE = 0.62
 """A day's log factors are a slow and a fast AR(1), the slow one with this share of the variance."""
 
 VOLUME_SD = 0.42

@@ -5,6 +5,8 @@ the straight line between them. They trace the reverse J of the cash session wit
 spike, and the three regional openings before it.
 """
 
+from math import fsum
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -87,7 +89,7 @@ VARIANCE = by_slot(VARIANCE_KNOTS)
 def impact_table() -> Array:
     """Return the step of the efficient price by trade size, of mean square 1 over the mix."""
     root = np.sqrt(np.arange(int(SIZES.max()) + 1, dtype=np.float64))
-    mean = sum(root[SIZES].tolist()) / SIZE_CELLS
+    mean = fsum(root[SIZES].tolist()) / SIZE_CELLS
     return np.asarray(np.sqrt(root / mean))
 
 
@@ -123,5 +125,5 @@ def mean_size() -> Array:
 
 
 TRADES = VOLUME / mean_size()
-TRADE_SHARE = TRADES / float(sum(TRADES.tolist()))
+TRADE_SHARE = TRADES / fsum(TRADES.tolist())
 """Share of a day's trades in each slot."""

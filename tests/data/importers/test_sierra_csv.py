@@ -250,6 +250,7 @@ def test_a_trade_fraction_is_a_count_without_leading_zeros(trades_file, read, ns
 def test_a_file_that_cannot_be_written_is_named(tmp_path):
     zeros = np.zeros(0, np.int64)
     bars = BarBlock("ESU23", 300, zeros, *[zeros.astype(np.int32)] * 4, *[zeros] * 4)
+    (tmp_path / "none").write_text("a file where a folder is needed")
     with pytest.raises(DataError, match="cannot write"):
         write_sierra_csv(tmp_path / "none" / "ESU23.txt", bars)
 

@@ -159,6 +159,13 @@ def test_a_figure_outside_its_tolerance_is_named_in_the_report(reference_days):
     assert line.startswith("| reversal | 0.76 ")
 
 
+def test_the_guide_shows_the_targets_that_are_tested():
+    guide = (Path(__file__).parents[3] / "docs" / "synthetic-market.md").read_text("utf-8")
+    shown = [line.split("|")[1:4] for line in guide.splitlines() if line.startswith("| ")]
+    want = calibration.report({name: target.value for name, target in TARGETS.items()})
+    assert shown == [line.split("|")[1:4] for line in want.splitlines() if line.startswith("| ")]
+
+
 def test_the_command_prints_the_table(capsys, monkeypatch):
     monkeypatch.setattr("sys.argv", ["calibration", "--days", "2", "--seed", "3"])
     calibration.main()

@@ -36,7 +36,7 @@ def test_planting_leaves_the_market_before_the_first_pattern_alone():
 
 @pytest.mark.parametrize("kind", PatternKind)
 def test_the_price_follows_a_pattern_in_the_direction_of_its_side(kind):
-    planted = market(kind, days=12)
+    planted = market(kind, days=16)
     moves = []
     for tape in planted.tapes():
         for row in tape.truth:
