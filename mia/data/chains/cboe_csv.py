@@ -78,8 +78,6 @@ def parse(payload: Payload) -> Chain:
 
 
 def _decode(content: bytes) -> str:
-    if content[:2] in {b"\xff\xfe", b"\xfe\xff"}:
-        return content.decode("utf-16", "replace")
     try:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:

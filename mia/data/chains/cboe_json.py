@@ -102,9 +102,10 @@ _Parts = tuple[str | None, str | None, float, RawColumns]
 
 def _read(name: str, content: bytes) -> _Parts:
     try:
-        document = _DECODER.decode(content)
-    except msgspec.ValidationError:
-        return _read_loosely(name, msgspec.json.decode(content))
+        try:
+            document = _DECODER.decode(content)
+        except msgspec.ValidationError:
+            return _read_loosely(name, msgspec.json.decode(content))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise FormatError(f"{name} is truncated or no JSON ({error}): fetch it again") from None
     options = document.data.options

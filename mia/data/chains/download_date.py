@@ -44,8 +44,9 @@ WORD = re.compile(r"[^\W\d_]+")
 def parse_download_date(text: str) -> int | None:
     """Return the instant (ns UTC) that a date line states, None if it is not certain."""
     text = unicodedata.normalize("NFKC", text).replace("\u2212", "-").strip().strip('"')
-    times = list(TIME.finditer(text))
     offset = _offset(text)
+    text = ZONE.sub("", text)
+    times = list(TIME.finditer(text))
     if len(times) != 1 or offset is None:
         return None
     day = _day(text[: times[0].start()])

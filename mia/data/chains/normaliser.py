@@ -209,6 +209,7 @@ def _repair(
     columns: dict[str, Floats], alive: NDArray[np.bool_]
 ) -> Iterable[tuple[str, NDArray[np.bool_]]]:
     """Make impossible values unknown, in place; yield what was found."""
+    missing = alive & np.isnan(columns["open_interest"])
     for name in COLUMNS:
         endless = alive & np.isinf(columns[name])
         columns[name][np.isinf(columns[name])] = np.nan
@@ -222,7 +223,6 @@ def _repair(
     for side in (bid, ask):
         side[crossed] = np.nan
     yield "quote is crossed", crossed
-    missing = alive & np.isnan(columns["open_interest"])
     if not missing[alive].all():
         yield "open_interest is unknown", missing
     with np.errstate(invalid="ignore"):

@@ -48,7 +48,7 @@ class ChainPlan:
     smile : Smile
     call_wall, put_wall, flip : float
         Where to plant, in expected moves of a day from the spot at 09:30; the walls go to the
-        nearest multiple of 25 points.
+        nearest multiple of 25 points, or of `strike_step` if that is more.
     wall_factor : float
         Net gamma of a wall over that of any other strike.
     open_interest : float
@@ -254,18 +254,19 @@ class SyntheticChains:
         opened = option_clock.new_york(session, RTH_OPEN)
         spot = self._spot_at(opened)
         move = self.expected_move(spot)
-        call_wall = round((spot + self.plan.call_wall * move) / 25.0) * 25.0
-        put_wall = round((spot + self.plan.put_wall * move) / 25.0) * 25.0
+        width = float(max(25, self.plan.strike_step))
+        call_wall = round((spot + self.plan.call_wall * move) / width) * width
+        put_wall = round((spot + self.plan.put_wall * move) / width) * width
         columns, weight = _contracts(session, spot, self.plan.strike_step)
         strike, calls = columns["strike"], columns["right"] > 0
         rng = exact.generator(self._seed, session, STREAM)
         noise = exact.exp(0.3 * exact.normal(rng.random(len(strike))))
         centre = np.where(calls, 1.02, 0.96) * spot
-        width = np.where(calls, 0.03, 0.05) * spot
+        spread = np.where(calls, 0.03, 0.05) * spot
         round_number = np.select(
             [strike % 100 == 0, strike % 50 == 0, strike % 25 == 0], [2.0, 1.5, 1.2], 1.0
         )
-        bell = exact.exp(-0.5 * np.minimum(((strike - centre) / width) ** 2, 60.0))
+        bell = exact.exp(-0.5 * np.minimum(((strike - centre) / spread) ** 2, 60.0))
         held = self.plan.open_interest / 2.0 * weight * noise * round_number * bell
 
         near = (columns["settle_ns"] - opened <= WALL_HORIZON_NS) & (columns["expiry"] != session)
