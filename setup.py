@@ -13,6 +13,7 @@ from setuptools import Extension, setup
 MODULES = (
     "bars",
     "battle_navale",
+    "black",
     "book_imbalance",
     "confluence",
     "cvd",

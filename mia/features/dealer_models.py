@@ -55,7 +55,7 @@ class FixedSigns:
         """Return open interest, or the volume of the day."""
         return book.volume if self.by_volume else book.open_interest
 
-    def signs(self, book: OptionBook, smile: Smile) -> Floats:  # noqa: ARG002
+    def signs(self, book: OptionBook, smile: Smile) -> Floats:
         """Return the side by right."""
         return np.where(book.right == 1, self.call, self.put)
 

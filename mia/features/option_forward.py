@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from mia.features.option_book import OptionBook
 
 Floats = NDArray[np.float64]
+Indices = NDArray[np.intp]
 
 DEFAULT_RATE = 0.04
 """Where neither the caller nor the chain says."""
@@ -48,13 +49,16 @@ class Parity:
 
     Attributes
     ----------
+    owner : ndarray of intp
+        Slice of each pair.
     start : ndarray of intp, shape (m + 1,)
         Slice k owns the pairs from ``start[k]`` to ``start[k + 1]``.
     strike, difference, spread : ndarray of float64
         Strike, call less put at mid, and the sum of both spreads; points.
     """
 
-    start: NDArray[np.intp]
+    owner: Indices
+    start: Indices
     strike: Floats
     difference: Floats
     spread: Floats
@@ -86,18 +90,12 @@ def parity_pairs(book: OptionBook) -> Parity:
     call, put = call[both], put[both]
     owner = book.point_slice[both]
     return Parity(
+        owner=owner,
         start=np.searchsorted(owner, np.arange(len(book.slice_years) + 1)),
         strike=book.point_strike[both],
         difference=0.5 * (book.bid[call] + book.ask[call] - book.bid[put] - book.ask[put]),
         spread=book.ask[call] - book.bid[call] + book.ask[put] - book.bid[put],
     )
-
-
-def _weighted_median(values: Floats, weights: Floats) -> float:
-    order = np.argsort(values)
-    values, weights = values[order], weights[order]
-    centre = np.cumsum(weights) - 0.5 * weights
-    return float(np.interp(0.5 * weights.sum(), centre, values))
 
 
 def estimate_rate(book: OptionBook, pairs: Parity) -> RateCurve:
@@ -134,25 +132,55 @@ def estimate_rate(book: OptionBook, pairs: Parity) -> RateCurve:
 def parity_forwards(book: OptionBook, pairs: Parity, curve: RateCurve) -> Forwards:
     """Read the forward of each slice: the median over strikes, tighter quotes weighing more."""
     discount = curve.discounts(book.slice_years)
-    forward = np.full(len(discount), np.nan)
-    residual = np.full(len(discount), np.nan)
-    for k in range(len(discount)):
-        part = slice(pairs.start[k], pairs.start[k + 1])
-        strike = pairs.strike[part]
-        if len(strike) < 2:
-            continue
-        implied = strike + pairs.difference[part] / discount[k]
-        distance = np.abs(strike / implied[np.argmin(np.abs(pairs.difference[part]))] - 1.0)
-        near = distance <= NEAR_MONEY
-        if near.sum() < LEAST_STRIKES:
-            near = np.argsort(distance)[:LEAST_STRIKES]
-        implied, weight = implied[near], 1.0 / pairs.spread[part][near]
-        middle = _weighted_median(implied, weight)
-        residual[k] = np.sqrt(np.average((implied - middle) ** 2, weights=weight))
-        # Far expiries are quoted several points wide: their noise is no sign of a bad quote.
-        if residual[k] <= max(WORST_RESIDUAL, 0.5 / float(np.median(weight))):
-            forward[k] = middle
+    count = len(discount)
+    forward, residual = np.full((2, count), np.nan)
+    owner = pairs.owner
+    implied = pairs.strike + pairs.difference / discount[owner]
+    # The strike at which call and put cost the same is the first guess.
+    first = np.lexsort((np.abs(pairs.difference), owner))[
+        pairs.start[:-1][np.diff(pairs.start) > 0]
+    ]
+    guess = np.full(count, np.nan)
+    guess[owner[first]] = implied[first]
+    distance = np.abs(pairs.strike / guess[owner] - 1.0)
+    near = distance <= NEAR_MONEY
+    near |= _ranks(owner, distance, pairs.start) < LEAST_STRIKES
+
+    owner, implied, spread = owner[near], implied[near], pairs.spread[near]
+    weight = 1.0 / spread
+    enough = np.bincount(owner, minlength=count) >= 2
+    middle = _medians(owner, implied, weight, count)
+    width = _medians(owner, spread, np.ones(len(spread)), count)
+    square = (implied - middle[owner]) ** 2
+    total = np.bincount(owner, weights=weight, minlength=count)
+    spread_square = np.bincount(owner, weights=weight * square, minlength=count)
+    residual[enough] = np.sqrt(spread_square[enough] / total[enough])
+    # Far expiries are quoted several points wide: their noise is no sign of a bad quote.
+    believed = enough & (residual <= np.maximum(WORST_RESIDUAL, 0.5 * width))
+    forward[believed] = middle[believed]
     return Forwards(forward, discount, residual)
+
+
+def _ranks(owner: Indices, values: Floats, start: Indices) -> Indices:
+    order = np.lexsort((values, owner))
+    ranks = np.empty(len(values), dtype=np.intp)
+    ranks[order] = np.arange(len(values)) - start[owner[order]]
+    return ranks
+
+
+def _medians(owner: Indices, values: Floats, weights: Floats, count: int) -> Floats:
+    # Weighted medians of all slices at once: slice k lies between k and k + 1 of one axis.
+    medians = np.full(count, np.nan)
+    if not len(owner):
+        return medians
+    order = np.lexsort((values, owner))
+    owner, values, weights = owner[order], values[order], weights[order]
+    total = np.bincount(owner, weights=weights, minlength=count)
+    before = np.cumsum(total) - total
+    centre = (np.cumsum(weights) - 0.5 * weights - before[owner]) / total[owner]
+    some = np.flatnonzero(total > 0.0)
+    medians[some] = np.interp(some + 0.5, owner + centre, values)
+    return medians
 
 
 def parity_spot(book: OptionBook, forwards: Forwards, curve: RateCurve) -> tuple[float, float]:

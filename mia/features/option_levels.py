@@ -6,7 +6,7 @@ from math import isfinite, nan
 import numpy as np
 from numpy.typing import NDArray
 
-from mia.features import option_math as black
+from mia._fast import black
 
 Floats = NDArray[np.float64]
 

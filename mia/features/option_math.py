@@ -13,24 +13,29 @@ INV_SQRT_2PI = 0.3989422804014326779
 SQRT_2PI = 2.506628274631000502
 SQRT_HALF = 0.7071067811865475244
 INV_SQRT_PI = 0.5641895835477562869
-DAMP = 1e-6
+DAMP = 2e-4
 """Relative step below which the next Halley step could change nothing."""
 MAX_STEPS = 64
 
 # Rational Chebyshev approximations of Cody (1969), Mathematics of Computation 23, 631-638.
-_NEAR_A = (1.85777706184603153e-1, 3.1611237438705656, 1.13864154151050156e2)
+_NEAR_A: tuple[float, ...] = (1.85777706184603153e-1, 3.1611237438705656, 1.13864154151050156e2)
 _NEAR_A += (3.77485237685302021e2, 3.20937758913846947e3)
-_NEAR_B = (1.0, 2.36012909523441209e1, 2.44024637934444173e2)
+_NEAR_B: tuple[float, ...] = (1.0, 2.36012909523441209e1, 2.44024637934444173e2)
 _NEAR_B += (1.28261652607737228e3, 2.84423683343917062e3)
-_MID_C = (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594)
+_MID_C: tuple[float, ...] = (2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594)
 _MID_C += (6.61191906371416295e1, 2.98635138197400131e2, 8.8195222124176909e2)
 _MID_C += (1.71204761263407058e3, 2.05107837782607147e3, 1.23033935479799725e3)
-_MID_D = (1.0, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2)
+_MID_D: tuple[float, ...] = (
+    1.0,
+    1.57449261107098347e1,
+    1.17693950891312499e2,
+    5.37181101862009858e2,
+)
 _MID_D += (1.62138957456669019e3, 3.29079923573345963e3, 4.36261909014324716e3)
 _MID_D += (3.43936767414372164e3, 1.23033935480374942e3)
-_FAR_P = (1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1)
+_FAR_P: tuple[float, ...] = (1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1)
 _FAR_P += (1.25781726111229246e-1, 1.60837851487422766e-2, 6.58749161529837803e-4)
-_FAR_Q = (1.0, 2.56852019228982242, 1.87295284992346047, 5.27905102951428412e-1)
+_FAR_Q: tuple[float, ...] = (1.0, 2.56852019228982242, 1.87295284992346047, 5.27905102951428412e-1)
 _FAR_Q += (6.05183413124413191e-2, 2.33520497626869185e-3)
 
 
@@ -47,7 +52,7 @@ def erfcx(x: Floats) -> Floats:
     out = np.full_like(y, np.nan)
     near = y <= 0.46875
     far = y > 4.0
-    mid = ~near & ~far & (y == y)
+    mid = ~near & (y <= 4.0)
     z = x[near]
     square = z * z
     out[near] = np.exp(square) * (1.0 - z * _horner(_NEAR_A, square) / _horner(_NEAR_B, square))
@@ -166,9 +171,16 @@ def _halley(
     low, high = np.where(below, s, low), np.where(below, high, s)
     ratio = sign * SQRT_2PI * value
     newton = -gap * ratio
-    bend = h * h / s - 0.25 * s - 1.0 / ratio
-    damp = 1.0 + 0.5 * newton * bend
-    return np.where(damp > 0.5, newton / damp, newton), low, high
+    slope, inverse = 1.0 / ratio, 1.0 / s
+    square = h * h * inverse
+    bend = square - 0.25 * s
+    twist = bend * (bend - 3.0 * slope) + 2.0 * slope * slope - 3.0 * square * inverse - 0.25
+    bend -= slope
+    damp = 1.0 + newton * (bend + newton * twist / 6.0)
+    lift = 1.0 + 0.5 * newton * bend
+    usable = (lift > 0.5) & (damp > 0.5)
+    step = np.where(usable, newton * lift / np.where(usable, damp, 1.0), newton)
+    return step, low, high
 
 
 def greeks(

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mia.features import option_math as black
+from mia._fast import black
 from mia.features.option_book import OptionBook
 from mia.features.option_forward import Forwards
 

@@ -4,13 +4,11 @@ Exposures are in USD for the contract multiplier of SPX. Their sign is that of t
 book; to stay hedged, dealers trade the negative of its change.
 """
 
-from dataclasses import dataclass
 from math import isfinite, nan, sqrt
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mia.features import option_math as black
 from mia.core.chain import Chain, Root
 from mia.features.dealer_models import NAIVE, DealerModel
 from mia.features.option_book import YEAR_NS, OptionBook, new_york_date, option_book
@@ -22,145 +20,27 @@ from mia.features.option_forward import (
     parity_pairs,
     parity_spot,
 )
-from mia.features.option_levels import Flip, GammaTerms, find_flips, find_walls, grid, nearest_flip
+from mia.features.option_greeks import (
+    MULTIPLIER,
+    contract_greeks,
+    gamma_terms,
+    guessed_gamma,
+)
+from mia.features.option_levels import find_flips, find_walls, grid, nearest_flip
 from mia.features.option_smile import Smile, at_maturity, fit_smile
+from mia.features.positioning import Positioning, Quarterly
 
 Floats = NDArray[np.float64]
 
-MULTIPLIER = 100.0
 WALL_DAYS = 45
 NEAREST = 5
 """Expiries whose parity is judged."""
 QUARTERS = (3, 6, 9, 12)
 
 
-@dataclass(frozen=True, slots=True)
-class Quarterly:
-    """The AM-settled quarterly expiry, with which an ES contract settles.
-
-    Attributes
-    ----------
-    expiry : int
-        yyyymmdd.
-    settle_ns : int
-        Settlement instant, ns UTC.
-    fair_ratio : float
-        Forward over spot: fair ES price per SPX point.
-    """
-
-    expiry: int
-    settle_ns: int
-    fair_ratio: float
-
-
-@dataclass(frozen=True, slots=True)
-class Positioning:
-    """Dealer positioning under one model, with what is needed to judge it.
-
-    Numbers that cannot be had are nan; sums over nothing are 0.
-
-    Attributes
-    ----------
-    asof, received_at, oi_session, source, complete, captured_share, delayed_s
-        As in `ChainMeta`; ``asof`` is the time of the quotes.
-    now : int
-        Time at which settled series were dropped, ns UTC.
-    model : str
-        Dealer model.
-    spot, index_print : float
-        Level by put-call parity, and as printed; index points.
-    carry : float
-        Growth of the forward per year of 365 days, ``r - q``.
-    gex_usd_per_pct, gross_gex_usd_per_pct : float
-        Signed and unsigned gamma exposure per 1 % move.
-    gex_ratio : float
-        Signed over unsigned, in [-1, 1].
-    dex_usd, vex_usd_per_point, cex_usd_per_day : float
-        Delta; its change per vol point; its change per calendar day.
-    strikes, gex_by_strike, gross_by_strike : ndarray of float64, shape (k,)
-        All strikes ascending, over all expiries.
-    expiries : ndarray of int32, shape (e,)
-        Dates with a smile, ascending, both roots of a date together.
-    gex_by_expiry : ndarray of float64, shape (e,)
-    zero_dte_share : float
-        Share of gross gamma that settles this afternoon.
-    flips : tuple of Flip
-        All sign changes within the profile, ascending.
-    flip : float
-        The one nearest to the spot.
-    call_wall, put_wall, second_call_wall, second_put_wall, abs_gamma_strike : float
-        Over expiries of at most 45 days.
-    sigma_7d, sigma_30d, sigma_90d : float
-        Volatility of the money at constant maturity, per year.
-    expected_move : float
-        One session, ``S * sigma_7d * sqrt(1 / 252)``, points.
-    skew_30d : float
-        25-delta put less 25-delta call over 50-delta volatility at 30 days.
-    pcr_oi, pcr_volume : float
-        Puts over calls.
-    levels, profile : ndarray of float64, shape (121,)
-        Spot levels, and gamma exposure there in USD per 1 % move.
-    two_sided_share : float
-        Share of gross gamma in contracts with two-sided quotes.
-    iv_failure_share : float
-        Share of gross gamma at strikes without a volatility.
-    parity_residual : float
-        Worst standard deviation of parity over the nearest five expiries, points.
-    expiries_seen, expiries_expected : int
-        Dates with a smile; dates listed now or in the previous positioning and not yet past.
-    es_fair_ratio : float
-        Of the nearest quarterly.
-    quarterlies : tuple of Quarterly
-        All quarterly expiries with a forward, nearest first.
-    """
-
-    asof: int
-    received_at: int
-    oi_session: int
-    source: str
-    complete: bool
-    captured_share: float
-    delayed_s: int
-    now: int
-    model: str
-    spot: float
-    index_print: float
-    carry: float
-    gex_usd_per_pct: float
-    gex_ratio: float
-    gross_gex_usd_per_pct: float
-    dex_usd: float
-    vex_usd_per_point: float
-    cex_usd_per_day: float
-    strikes: Floats
-    gex_by_strike: Floats
-    gross_by_strike: Floats
-    expiries: NDArray[np.int32]
-    gex_by_expiry: Floats
-    zero_dte_share: float
-    flips: tuple[Flip, ...]
-    flip: float
-    call_wall: float
-    put_wall: float
-    second_call_wall: float
-    second_put_wall: float
-    abs_gamma_strike: float
-    sigma_7d: float
-    sigma_30d: float
-    sigma_90d: float
-    expected_move: float
-    skew_30d: float
-    pcr_oi: float
-    pcr_volume: float
-    levels: Floats
-    profile: Floats
-    two_sided_share: float
-    iv_failure_share: float
-    parity_residual: float
-    expiries_seen: int
-    expiries_expected: int
-    es_fair_ratio: float
-    quarterlies: tuple[Quarterly, ...]
+def _sums(groups: NDArray[np.intp], values: Floats, count: int) -> Floats:
+    sums: Floats = np.bincount(groups, weights=values, minlength=count).astype(np.float64)
+    return sums
 
 
 def _ratio(part: float, whole: float) -> float:
@@ -169,65 +49,6 @@ def _ratio(part: float, whole: float) -> float:
 
 def _finite(values: Floats) -> Floats:
     return np.where(np.isfinite(values), values, 0.0)
-
-
-@dataclass(frozen=True, slots=True)
-class ContractGreeks:
-    """Greeks of the contracts of a book, shape (n,) each; nan where there is no smile.
-
-    Units as in `mia.features.option_math.greeks`.
-    """
-
-    price: Floats
-    delta: Floats
-    gamma: Floats
-    vega: Floats
-    vanna: Floats
-    charm: Floats
-
-
-def contract_greeks(
-    book: OptionBook, forwards: Forwards, smile: Smile, spot: float
-) -> ContractGreeks:
-    """Evaluate every contract on the smile of its expiry."""
-    out = np.empty((6, len(book.strike)))
-    owner = book.slice_of
-    black.greeks(
-        spot,
-        forwards.forward[owner],
-        book.strike,
-        book.right,
-        forwards.discount[owner],
-        smile.total_vol[book.point_of],
-        book.slice_years[owner],
-        *out,
-    )
-    return ContractGreeks(*out)
-
-
-def _guessed_gamma(
-    book: OptionBook, forwards: Forwards, smile: Smile, spot: float, carry: float
-) -> Floats:
-    # Gamma where quotes gave none, at the volatility of the money of the neighbouring expiries:
-    # only to weigh what is missing.
-    years = book.slice_years
-    known = np.flatnonzero(smile.atm > 0.0)
-    if not len(known):
-        return np.zeros(len(book.strike))
-    known = known[np.argsort(years[known], kind="stable")]
-    sigma = np.interp(years, years[known], np.sqrt(smile.atm[known] / years[known]))
-    owner, out = book.slice_of, np.empty((6, len(book.strike)))
-    black.greeks(
-        spot,
-        (spot * np.exp(carry * years))[owner],
-        book.strike,
-        book.right,
-        forwards.discount[owner],
-        (sigma * np.sqrt(years))[owner],
-        years[owner],
-        *out,
-    )
-    return out[2]
 
 
 def _quality(book: OptionBook, smile: Smile, gamma: Floats, guess: Floats) -> tuple[float, float]:
@@ -332,8 +153,8 @@ def positioning(
     same = previous is not None and previous.model == model.name
     walls = find_walls(
         strikes,
-        np.bincount(strike_of, weights=net * near, minlength=len(strikes)),
-        np.bincount(strike_of, weights=gross * near, minlength=len(strikes)),
+        _sums(strike_of, net * near, len(strikes)),
+        _sums(strike_of, gross * near, len(strikes)),
         spot,
         expected_move,
         (previous.call_wall, previous.put_wall) if previous is not None and same else (nan, nan),
@@ -342,14 +163,13 @@ def positioning(
     levels = grid(spot)
     profile = terms.at(levels)
     flips = find_flips(terms, levels, profile)
-    guess = (
-        np.zeros(0)
-        if np.all(np.isfinite(greeks.gamma))
-        else _guessed_gamma(book, forwards, smile, spot, carry)
-    )
-    two_sided, failures = _quality(book, smile, greeks.gamma, guess if len(guess) else greeks.gamma)
+    guess = greeks.gamma
+    if not np.all(np.isfinite(guess)):
+        guess = guessed_gamma(book, forwards, smile, spot, carry)
+    two_sided, failures = _quality(book, smile, greeks.gamma, guess)
     quarterlies = _quarterlies(book, forwards, spot)
-    expected = set(book.slice_expiry.tolist())
+    # Expiries just listed have neither quotes nor holders yet.
+    expected = set(book.expiry[book.open_interest > 0.0].tolist())
     if previous is not None and previous.complete:
         today = new_york_date(book.now)
         expected.update(int(day) for day in previous.expiries if day > today)
@@ -374,10 +194,10 @@ def positioning(
         vex_usd_per_point=float(_finite(dollars * greeks.vanna).sum()) * 0.01,
         cex_usd_per_day=float(_finite(dollars * greeks.charm).sum()) / 365,
         strikes=strikes,
-        gex_by_strike=np.bincount(strike_of, weights=net, minlength=len(strikes)),
-        gross_by_strike=np.bincount(strike_of, weights=gross, minlength=len(strikes)),
+        gex_by_strike=_sums(strike_of, net, len(strikes)),
+        gross_by_strike=_sums(strike_of, gross, len(strikes)),
         expiries=dates,
-        gex_by_expiry=np.bincount(date_of, weights=net[priced], minlength=len(dates)),
+        gex_by_expiry=_sums(date_of, net[priced], len(dates)),
         zero_dte_share=_ratio(float(gross[book.expiring_today()].sum()), total_gross),
         flips=flips,
         flip=nearest_flip(flips, spot),
@@ -402,27 +222,4 @@ def positioning(
         expiries_expected=len(expected),
         es_fair_ratio=quarterlies[0].fair_ratio if quarterlies else nan,
         quarterlies=quarterlies,
-    )
-
-
-def gamma_terms(
-    book: OptionBook, forwards: Forwards, smile: Smile, spot: float, signed: Floats
-) -> GammaTerms:
-    """Reduce a book to the terms of its gamma profile, a call and a put of one strike in one.
-
-    Parameters
-    ----------
-    signed : ndarray of float64, shape (n,)
-        Contracts times the dealers' side.
-    """
-    count = len(book.point_strike)
-    weight = np.bincount(book.point_of, weights=signed, minlength=count) * MULTIPLIER * 0.01
-    used = np.flatnonzero(np.isfinite(smile.total_vol) & (weight != 0.0))
-    owner = book.point_slice[used]
-    return GammaTerms(
-        ratio=forwards.forward[owner] / spot,
-        discount=forwards.discount[owner],
-        strike=book.point_strike[used],
-        total_vol=smile.total_vol[used],
-        weight=weight[used],
     )
