@@ -15,7 +15,8 @@ from mia.core.base_types import BarBlock, Block
 from mia.core.chain import Chain
 from mia.features import options_features, options_quality
 from mia.features.dealer_models import NAIVE, DealerModel
-from mia.features.options_exposure import Positioning, positioning
+from mia.features.options_exposure import positioning
+from mia.features.positioning import Positioning
 
 YEAR = 365 * 86_400 * 1_000_000_000
 QUARTERLIES = 4
