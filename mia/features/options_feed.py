@@ -79,9 +79,11 @@ class OptionsFeed:
         return max(meta.received_at, options_quality.oi_known_at(meta.oi_session))
 
     def take(self, chain: Chain) -> list[NDArray[np.void]]:
-        """Return the snapshots that became due up to and with a chain."""
+        """Return the snapshots that became due up to and with a chain; none of bare OI."""
         effective = max(self.known_at(chain), self._effective)
         made = self.expire(effective)
+        if not chain.meta.quotes_asof:
+            return made
         asof = self._freeze.asof(chain)
         previous = None if self._held is None else self._held.found
         found = self._position(chain, previous, None)
