@@ -1,6 +1,7 @@
 import os
 from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -45,7 +46,7 @@ def test_levels_follow_the_planted_ones():
     rows, _ = live()
     closes = rows["bar"]["t_close"]
     compared = 0
-    for truth, following in zip(hidden, hidden[1:], strict=False):
+    for truth, following in pairwise(hidden):
         span = (closes >= truth.ts + 10**9) & (closes < following.ts)
         if following.ts - truth.ts > 3600 * 10**9 or not span.any():
             continue

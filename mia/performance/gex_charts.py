@@ -11,12 +11,15 @@ from mia.features.options_summary import EsMap
 from mia.features.positioning import Positioning
 
 WIDTH, HEIGHT = 960.0, 380.0
-LEFT, RIGHT, TOP, BOTTOM = 64.0, 16.0, 56.0, 44.0
+NARROW, LOW = 480.0, 280.0
+"""Size of the charts that stand side by side."""
+
+LEFT, RIGHT, TOP, BOTTOM = 64.0, 16.0, 30.0, 44.0
 REACH = 8.0
 """Half the width of the price axis, in expected daily moves."""
 
 LABEL_GAP = 15.0
-MAX_EXPIRIES = 16
+MAX_EXPIRIES = 10
 
 
 def levels_of(found: Positioning) -> list[tuple[str, float]]:
@@ -75,13 +78,15 @@ class Frame:
         """Draw both axes of price."""
         parts = []
         for level in ticks(self.low, self.high, 9):
-            parts.append(_text(self.x(level), HEIGHT - BOTTOM + 16, f"{level:,.0f}", "tick"))
+            if self.x(level) > LEFT + 24:
+                parts.append(_text(self.x(level), HEIGHT - BOTTOM + 16, f"{level:,.0f}", "tick"))
             parts.append(_line(self.x(level), TOP, self.x(level), HEIGHT - BOTTOM, "grid"))
         es_low, es_high = self.to_es.level(self.low), self.to_es.level(self.high)
         for price in ticks(es_low, es_high, 9):
             at = LEFT + (price - es_low) / (es_high - es_low) * (WIDTH - LEFT - RIGHT)
             parts.append(_line(at, TOP - 4, at, TOP, "axis"))
-            parts.append(_text(at, TOP - 8, f"{price:,.0f}", "tick"))
+            if at > LEFT + 24:
+                parts.append(_text(at, TOP - 8, f"{price:,.0f}", "tick"))
         parts.append(_text(LEFT - 8, TOP - 8, "ES", "tick end"))
         parts.append(_text(LEFT - 8, HEIGHT - BOTTOM + 16, "SPX", "tick end"))
         return "".join(parts)
@@ -95,7 +100,7 @@ class Frame:
             if flip.level != found.flip
         ]
         shown = sorted((lv, name) for name, lv in named if self.low <= lv <= self.high)
-        parts, ends = [], [-1.0] * 8
+        lines, labels, ends = [], [], [-1.0] * 8
         for level, name in shown:
             at = self.x(level)
             label = f"{name} {level:,.0f}"
@@ -105,10 +110,11 @@ class Frame:
             row = next((k for k, end in enumerate(ends) if start > end), len(ends) - 1)
             ends[row] = start + width + 6
             kind = name.replace(" ", "-")
-            parts.append(_line(at, TOP, at, HEIGHT - BOTTOM, f"mark {kind}"))
+            lines.append(_line(at, TOP, at, HEIGHT - BOTTOM, f"mark {kind}"))
             where = TOP + 13 + LABEL_GAP * row
-            parts.append(_text(start, where, label, f"label {kind}"))
-        return "".join(parts)
+            labels.append(_text(start, where, label, f"label {kind}"))
+        # Labels last: their outline keeps the lines out of the letters.
+        return "".join(lines + labels)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,28 +123,31 @@ class _Scale:
 
     low: float
     high: float
+    width: float
+    height: float
 
     @classmethod
-    def over(cls, values: Sequence[float], *, zero: bool = True) -> "_Scale":
+    def over(cls, values: Sequence[float], *, zero: bool = True, wide: bool = True) -> "_Scale":
         low, high = min(values), max(values)
         if zero:
             low, high = min(low, 0.0), max(high, 0.0)
         pad = 0.08 * (high - low) or max(0.1 * abs(high), 1.0)
-        # Room above for the labels of the levels.
-        return cls(low - pad, high + (4.0 if zero else 2.0) * pad)
+        # A wide chart needs room above for the labels of the levels.
+        top = high + (4.0 if wide else 2.0) * pad
+        return cls(low - pad, top, WIDTH if wide else NARROW, HEIGHT if wide else LOW)
 
     def y(self, value: float) -> float:
-        return (
-            HEIGHT - BOTTOM - (value - self.low) / (self.high - self.low) * (HEIGHT - TOP - BOTTOM)
-        )
+        share = (value - self.low) / (self.high - self.low)
+        return self.height - BOTTOM - share * (self.height - TOP - BOTTOM)
 
     def axis(self, form: str, unit: str) -> str:
         parts = []
         for value in ticks(self.low, self.high, 6):
             y = self.y(value)
-            parts.append(_line(LEFT, y, WIDTH - RIGHT, y, "zero" if value == 0.0 else "grid"))
+            kind = "zero" if value == 0.0 else "grid"
+            parts.append(_line(LEFT, y, self.width - RIGHT, y, kind))
             parts.append(_text(LEFT - 8, y + 4, format(value, form), "tick end"))
-        parts.append(_text(LEFT, HEIGHT - 8, unit, "unit-label"))
+        parts.append(_text(LEFT, self.height - 8, unit, "unit-label"))
         return "".join(parts)
 
 
@@ -159,11 +168,12 @@ def _bar(x: float, width: float, y0: float, y1: float, value: float, title: str)
     )
 
 
-def _svg(label: str, content: str, pale: bool = False) -> str:
-    kind = " class='pale'" if pale else ""
+def _svg(label: str, content: str, usable: bool, wide: bool = True) -> str:
+    size = (WIDTH, HEIGHT) if wide else (NARROW, LOW)
+    kind = "" if usable else " class='pale'"
     return (
-        f"<svg viewBox='0 0 {WIDTH:.0f} {HEIGHT:.0f}' role='img' aria-label='{escape(label)}'"
-        f"{kind}>{content}</svg>"
+        f"<svg viewBox='0 0 {size[0]:.0f} {size[1]:.0f}' role='img' "
+        f"aria-label='{escape(label)}'{kind}>{content}</svg>"
     )
 
 
@@ -192,7 +202,7 @@ def strikes(frame: Frame, found: Positioning, usable: bool) -> str:
     )
     unit = f"bn USD per 1 % move, strikes in steps of {step:g} points"
     content = frame.axes() + scale.axis("g", unit) + bars + frame.marks(found, usable)
-    return _svg("Gamma exposure by strike", content, not usable)
+    return _svg("Gamma exposure by strike", content, usable)
 
 
 def profile(frame: Frame, found: Positioning, usable: bool) -> str:
@@ -212,27 +222,27 @@ def profile(frame: Frame, found: Positioning, usable: bool) -> str:
     )
     line = f"<polyline class='curve' points='{path}'/>"
     content = frame.axes() + scale.axis("g", "bn USD per 1 % move") + line + dots
-    return _svg("Gamma profile", content + frame.marks(found, usable), not usable)
+    return _svg("Gamma profile", content + frame.marks(found, usable), usable)
 
 
-def expiries(found: Positioning) -> str:
+def expiries(found: Positioning, usable: bool) -> str:
     """Draw gamma exposure of the nearest expiries."""
     values = (found.gex_by_expiry[:MAX_EXPIRIES] / 1e9).tolist()
     if not values:
         return "<p class='note'>No expiry has a smile.</p>"
-    scale = _Scale.over([*values, 0.0])
-    slot = (WIDTH - LEFT - RIGHT) / len(values)
+    scale = _Scale.over([*values, 0.0], wide=False)
+    slot = (NARROW - LEFT - RIGHT) / len(values)
     parts = [scale.axis("g", "bn USD per 1 % move")]
     for k, (expiry, value) in enumerate(zip(found.expiries.tolist(), values, strict=False)):
         day = f"{expiry // 100 % 100:02d}-{expiry % 100:02d}"
         left = LEFT + slot * (k + 0.15)
         title = f"{expiry}: {value:+.2f} bn USD per 1 %"
         parts.append(_bar(left, 0.7 * slot, scale.y(0.0), scale.y(value), value, title))
-        parts.append(_text(LEFT + slot * (k + 0.5), HEIGHT - BOTTOM + 16, day, "tick"))
-    return _svg("Gamma exposure by expiry", "".join(parts))
+        parts.append(_text(LEFT + slot * (k + 0.5), LOW - BOTTOM + 16, day, "tick"))
+    return _svg("Gamma exposure by expiry", "".join(parts), usable, wide=False)
 
 
-def term(found: Positioning) -> str:
+def term(found: Positioning, usable: bool) -> str:
     """Draw volatility at the money over maturity."""
     points = [
         (days, 100.0 * sigma)
@@ -241,13 +251,13 @@ def term(found: Positioning) -> str:
     ]
     if not points:
         return "<p class='note'>No volatility at the money.</p>"
-    scale = _Scale.over([value for _, value in points], zero=False)
+    scale = _Scale.over([value for _, value in points], zero=False, wide=False)
 
     def x(days: int) -> float:
         return (
             LEFT
             + 40
-            + (log10(days) - log10(7)) / (log10(90) - log10(7)) * (WIDTH - LEFT - RIGHT - 100)
+            + (log10(days) - log10(7)) / (log10(90) - log10(7)) * (NARROW - LEFT - RIGHT - 80)
         )
 
     parts = [scale.axis("g", "volatility at the money, % a year, by days to expiry")]
@@ -256,5 +266,5 @@ def term(found: Positioning) -> str:
     for days, value in points:
         parts.append(f"<circle class='dot' cx='{x(days):.1f}' cy='{scale.y(value):.1f}' r='4'/>")
         parts.append(_text(x(days), scale.y(value) - 10, f"{value:.2f} %", "value"))
-        parts.append(_text(x(days), HEIGHT - BOTTOM + 16, f"{days} d", "tick"))
-    return _svg("Term structure of volatility", "".join(parts))
+        parts.append(_text(x(days), LOW - BOTTOM + 16, f"{days} d", "tick"))
+    return _svg("Term structure of volatility", "".join(parts), usable, wide=False)

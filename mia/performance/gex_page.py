@@ -73,8 +73,8 @@ def render(name: str, found: Positioning, appraisal: Appraisal, to_es: EsMap) ->
         levels=_levels(found, appraisal, to_es),
         strikes=missing if charts is None else gex_charts.strikes(charts, found, appraisal.usable),
         profile=missing if charts is None else gex_charts.profile(charts, found, appraisal.usable),
-        expiries=missing if charts is None else gex_charts.expiries(found),
-        term=missing if charts is None else gex_charts.term(found),
+        expiries=missing if charts is None else gex_charts.expiries(found, appraisal.usable),
+        term=missing if charts is None else gex_charts.term(found, appraisal.usable),
         skew=_skew(found),
         rows=_rows(found, appraisal),
     )
