@@ -4,12 +4,12 @@ import random
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
+from reference.options_state import OptionsTwin
 
 from mia._fast import options_state, records
 from mia.core import sessions
 from mia.core.kernel_params import kernel_params
 from mia.features import options_quality
-from reference.options_state import OptionsTwin
 
 MINUTE = 60 * 10**9
 HOUR = 60 * MINUTE

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from mia.features import options_features, options_quality
 
@@ -98,7 +99,7 @@ class OptionsTwin:
             return NAN
         newest = [s for s in self.samples if s[0] == self.samples[-1][0]]
         value = newest[0][2]
-        for (_, before, _), (_, at, sample) in zip(newest, newest[1:], strict=False):
+        for (_, before, _), (_, at, sample) in pairwise(newest):
             keep = 0.5 ** ((at - before) / 1e9 / self.half_life_s)
             value = keep * value + (1 - keep) * sample
         return value
