@@ -11,9 +11,11 @@ from typer.testing import CliRunner
 
 from mia.cli.app import app
 from mia.data.chains import ChainArchive, chain_file
+from mia.data.synthetic.chains import ChainPlan
 from mia.errors import DataError, FormatError, UsageError
 from mia.features.options_features import FEATURES
 
+FAR = ChainPlan(flip=-0.5, call_wall=1.5, put_wall=-1.5)
 REAL = pytest.mark.skipif("MIA_REAL_DATA" not in os.environ, reason="needs MIA_REAL_DATA")
 
 
@@ -27,7 +29,7 @@ def run(*arguments):
 
 @pytest.fixture(scope="module")
 def chain():
-    return intraday_chains(a_market(days=1))[1]
+    return intraday_chains(a_market(days=1), FAR)[1]
 
 
 @pytest.fixture
@@ -46,7 +48,7 @@ def night(tmp_path, chain):
 
 def test_show_gives_levels_features_and_quality_as_json(file, chain):
     found = json.loads(run("show", file, "--json"))
-    (truth,) = truths(a_market(days=1), [chain])
+    (truth,) = truths(a_market(days=1), [chain], FAR)
     assert found["quality"] > 0.9
     assert found["asof_ns"] == chain.meta.quotes_asof
     assert found["spot"] == pytest.approx(truth.spot, abs=0.5)
@@ -91,7 +93,7 @@ def test_the_model_changes_the_sign(file):
 
 
 def test_levels_keep_their_distance_in_es(file, chain):
-    (truth,) = truths(a_market(days=1), [chain])
+    (truth,) = truths(a_market(days=1), [chain], FAR)
     shown = json.loads(run("show", file, "--json"))
     es = truth.spot * shown["es_fair_ratio"]
     found = json.loads(run("levels", file, "--es", es, "--json"))

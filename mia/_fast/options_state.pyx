@@ -7,13 +7,13 @@ feature neutral and invalid, no levels.
 """
 
 cimport cython
-from libc.math cimport NAN, ceil, exp, fabs, isnan
+from libc.math cimport NAN, exp, fabs, isnan
 from libc.stdint cimport int64_t
 from libc.string cimport memset
 
 import numpy as np
 
-from mia._fast.records cimport clip, dmin, ge, gt, lt, sgn
+from mia._fast.records cimport clip, ge, gt, lt, sgn
 from mia._fast.statistics cimport sort_doubles
 
 cdef double YEAR_NS = 365.0 * 86400e9
