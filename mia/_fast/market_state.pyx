@@ -532,6 +532,7 @@ cdef class MarketState:
             self._micro_builder.finish(self._last_ts, FLAG_SESSION_END, &bar)
             self._close_micro(&bar)
         self.levels.keep(session)
+        self.timeframes.flush(session)
         self._tiers.end_session()
         return 0
 

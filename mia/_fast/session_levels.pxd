@@ -39,7 +39,7 @@ cdef class SessionLevels:
     ) except -1 nogil
     cdef Py_ssize_t nodes(
         self, const Bar* bar, const Session* session, const double** out
-    ) noexcept nogil
+    ) except -1 nogil
     cdef int _accumulate(
         self, const Bar* bar, const PriceRows* prints, const Session* session, Row* row
     ) except -1 nogil

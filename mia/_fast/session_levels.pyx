@@ -71,7 +71,7 @@ cdef class SessionLevels:
 
     cdef Py_ssize_t nodes(
         self, const Bar* bar, const Session* session, const double** out
-    ) noexcept nogil:
+    ) except -1 nogil:
         """Find the high-volume nodes of the developing profile; their count."""
         cdef Py_ssize_t n
         if self._from_rth(bar, session):

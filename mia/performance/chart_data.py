@@ -161,13 +161,15 @@ def thinned(t: Ints, values: NDArray[np.float64], points: int = MAX_POINTS) -> I
     return np.array(sorted(kept), dtype=np.int64)
 
 
-def equity_line(record: RunRecord, start_equity: float, start: int) -> dict[str, Any]:
+def equity_line(record: RunRecord, start_equity: float, start: int, end: int = 0) -> dict[str, Any]:
     """Return the marked equity for a chart.
 
     Parameters
     ----------
     start : int
         Time of the start in seconds UTC.
+    end : int
+        Time to which the line goes on if the last mark lies before it.
 
     Returns
     -------
@@ -176,8 +178,13 @@ def equity_line(record: RunRecord, start_equity: float, start: int) -> dict[str,
         below the high before, ``marks`` the count before thinning.
     """
     marks = record.marks
-    t = np.array([start, *(mark[0] // 1_000_000_000 for mark in marks)], dtype=np.int64)
-    usd = np.array([start_equity, *(mark[2] for mark in marks)], dtype=np.float64)
+    times = [start, *(mark[0] // 1_000_000_000 for mark in marks)]
+    equity = [start_equity, *(mark[2] for mark in marks)]
+    if end > times[-1]:
+        times.append(end)
+        equity.append(equity[-1])
+    t = np.array(times, dtype=np.int64)
+    usd = np.array(equity, dtype=np.float64)
     cents = np.rint(usd * 100.0).astype(np.int64)
     fall = np.maximum.accumulate(cents) - cents
     # The deepest fall is a lowest or highest point of its stretch in either line.
@@ -238,6 +245,7 @@ def chart_data(
     candles = Candles.of(bars)
     chosen, words = around_trades(candles, record.trades)
     firsts = [*candles.t_open[:1].tolist(), *(mark[0] // 1_000_000_000 for mark in record.marks)]
+    last = max(candles.t_open[-1:].tolist(), default=0)
     return {
         "tick": TICK,
         "shown": words,
@@ -245,6 +253,6 @@ def chart_data(
         "candles": len(candles),
         "pack": pack_candles(candles, chosen),
         "daily": daily_line(candles),
-        "equity": equity_line(record, start_equity, min(firsts, default=0)),
+        "equity": equity_line(record, start_equity, min(firsts, default=0), last),
         "trades": trade_columns(record.trades),
     }

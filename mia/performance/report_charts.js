@@ -87,7 +87,7 @@ function drawEquity() {
   walkable(timeChart("fall-plot", fallLabel, equity.t, equity.fall, { include: 0, under: true, margins: [6, 12, 6, 66] }),
     equity.t.length, show);
   if (!byId("equity-readout").textContent) show(equity.t.length - 1);
-  const thinned = equity.t.length - 1 < data.equity.marks
+  const thinned = equity.t.length <= data.equity.marks
     ? ` The lines go through the lowest and highest of each stretch, ${grouped(equity.t.length, 0)} points in all.` : "";
   note.textContent = `USD, net of costs, marked at ${grouped(data.equity.marks, 0)} closes with an open position and ends of trades; below, the distance from the high before.${thinned}`;
 }

@@ -140,6 +140,7 @@ def summarise(record: RunRecord, facts: RunFacts) -> dict[str, Any]:
     sortino = statistics.sortino(daily)
     held = sum(trade.bars_held for trade in record.trades)
     figures = trade_figures(record.trades)
+    traded = {trade.session_id for trade in record.trades}
     return {
         "rows": facts.rows,
         "bars": facts.bars,
@@ -149,6 +150,8 @@ def summarise(record: RunRecord, facts: RunFacts) -> dict[str, Any]:
         "sessions": len(daily),
         "first_session": min(record.sessions, default=None),
         "last_session": max(record.sessions, default=None),
+        "sessions_with_trades": len(traded),
+        "sessions_after_last_trade": sum(sid > max(traded, default=0) for sid in record.sessions),
         **figures,
         "sharpe": _finite(sharpe.value),
         "sharpe_standard_error": _finite(sharpe.standard_error),

@@ -9,6 +9,8 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 FEW_TRADES = 30
 """Below this many trades an interval is too rough to lean on."""
 CONFIDENT = 0.95
+LONG_SILENCE = (20, 0.10)
+"""Sessions, and share of all, without a trade at the end from which on it is worth a remark."""
 WIN_RATE_GOAL = 0.60
 
 
@@ -78,7 +80,13 @@ def remarks(summary: Mapping[str, Any]) -> list[Remark]:
     if not summary["trades"]:
         said = [Remark("bad", _no_trades(summary))]
     else:
-        said = [*_edge(summary), *_size(summary), *_win_rate(summary), *_costs(summary)]
+        said = [
+            *_edge(summary),
+            *_size(summary),
+            *_silence(summary),
+            *_win_rate(summary),
+            *_costs(summary),
+        ]
     return [*said, *_conditions(summary)]
 
 
@@ -119,7 +127,7 @@ def _edge(summary: Mapping[str, Any]) -> list[Remark]:
         text = (
             f"The 95 % interval of the expectancy, {interval((low, high), in_r)}, lies below zero: "
         )
-        said.append(Remark("bad", text + "these rules lost money, and not by bad luck alone."))
+        said.append(Remark("bad", text + "these rules lost money, more than chance explains."))
     else:
         text = (
             f"The 95 % interval of the expectancy, {interval((low, high), in_r)}, includes zero: "
@@ -149,6 +157,17 @@ def _size(summary: Mapping[str, Any]) -> list[Remark]:
             f"The sample is {plural(n, 'trade')} in {plural(days, 'session')}; intervals resample "
             "whole sessions and know nothing of markets unlike these.",
         )
+    ]
+
+
+def _silence(summary: Mapping[str, Any]) -> list[Remark]:
+    silent, days = summary["sessions_after_last_trade"], summary["sessions"]
+    sessions, share = LONG_SILENCE
+    if silent < sessions or silent < share * days:
+        return []
+    text = f"The last {number(silent)} of {number(days)} sessions are without a trade: trading "
+    return [
+        Remark("bad", text + "stopped, and figures of the whole period mix both parts."),
     ]
 
 

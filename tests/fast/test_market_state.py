@@ -16,7 +16,9 @@ from reference.conventions import MINUTE, SECOND, Sessions
 from reference.engine import ReferenceEngine
 
 from mia._fast import market_state, records
+from mia._fast.levels import LEVEL_KINDS
 from mia._fast.market_state import CLOSE, PENDING, ROWS, SESSION, SETUP
+from mia.core.base_types import Phase
 from mia.core.kernel_params import kernel_params
 
 SID = Sessions()
@@ -59,7 +61,14 @@ def fingerprint(state: market_state.MarketState) -> tuple[Any, ...]:
     ticks = tuple(getattr(state.ticks, name).tobytes() for name in TICKS)
     profile = state.levels.globex_profile.rows.tobytes()
     counts = (state.accepted, state.rejected, state.ticks.total, state.session_id, state.reasons)
-    return (ticks, profile, counts, state.open_bar, state.micro.bars.tobytes(), state.levels.cvd.value)
+    return (
+        ticks,
+        profile,
+        counts,
+        state.open_bar,
+        state.micro.bars.tobytes(),
+        state.levels.cvd.value,
+    )
 
 
 @EXAMPLES
@@ -152,7 +161,9 @@ def test_a_late_trade_of_the_last_slot_stays_in_its_session() -> None:
     state.advance_clock(end)
     state.on_trade(*trades[1])
     state.advance_clock(end)
-    assert state.take_rows()["bar"]["t_close"].tolist() == [end, end]
+    rows = state.take_rows()
+    assert rows["bar"]["t_close"].tolist() == [end, end]
+    assert rows["phase"].tolist() == [Phase.after_hours] * 2
 
 
 @pytest.mark.parametrize("primary", ["tick:2", "volume:2", "reversal:1", "range:1"])
@@ -388,7 +399,7 @@ def test_a_frame_that_is_open_at_the_end_of_a_session_enters_its_reference() -> 
     # knows of this phase is the volume of the hour that the first left open.
     day = SID.of(OPEN).t_end - SID.of(OPEN).t_open
     trades = [
-        (OPEN + day * d + 5 * MINUTE * k, 16_000 + k % 5 + k // 3, 100 + 900 * d, 1)
+        (OPEN + day * d + 5 * MINUTE * k, 16_000 + abs(k % 24 - 12), 900 - 800 * d, 1)
         for d, n in ((0, 84), (1, 91))
         for k in range(n)
     ]
@@ -400,6 +411,18 @@ def test_a_frame_that_is_open_at_the_end_of_a_session_enters_its_reference() -> 
     run(state, trades)
     hour = state.timeframes.fourth.state
     assert (hour["score"], hour["confidence"]) == pytest.approx(twin._frames[-1].last(), rel=1e-9)
+
+
+def test_a_day_of_thousands_of_ticks_keeps_its_volume_nodes() -> None:
+    prices = [16_000 + k % 2 + 30 * (k % 3) for k in range(60)]
+    prices[30] = 19_000
+    trades = [print_at(60 * k, price, 50) for k, price in enumerate(prices)]
+    state = state_of(trades)
+    run(state, trades)
+    found, profile = state.confluence.level_array(), state.levels.rth_profile
+    nodes = found["price"][found["kind"] == LEVEL_KINDS.index("hvn")]
+    near = [node for node in profile.hvn if node < 17_000 and abs(node - profile.poc) > 3]
+    assert nodes.tolist() == near != []
 
 
 def test_what_the_book_did_before_the_first_trade_belongs_to_its_session() -> None:

@@ -173,6 +173,15 @@ def test_equity_line_ends_at_the_end_and_falls_as_deep_as_the_summary(run):
     assert max(line["fall"]) == round(run.summary["max_drawdown_usd"] * 100)
 
 
+def test_equity_line_goes_on_to_the_end_of_the_data(run):
+    end = run.bars["t_open"][-1] + 86_400
+    line = chart_data.equity_line(run.record, START, run.bars["t_open"][0], end)
+    assert sum(line["t"]) == end
+    assert line["usd"][-1] == 0
+    assert line["fall"][-1] == line["fall"][-2]
+    assert line["marks"] == len(run.record.marks)
+
+
 def test_trades_with_undefined_numbers_are_written_as_null(run):
     trade = replace(run.record.trades[0], confidence=float("nan"))
     assert chart_data.trade_columns([trade])["confidence"] == [None]

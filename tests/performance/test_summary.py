@@ -47,6 +47,8 @@ KEYS = FIGURES | GROUPS | {
     "sessions",
     "first_session",
     "last_session",
+    "sessions_with_trades",
+    "sessions_after_last_trade",
     "sharpe",
     "sharpe_standard_error",
     "probabilistic_sharpe",
@@ -123,6 +125,15 @@ def test_empty_run_has_counts_and_no_ratio():
     undefined = ("win_rate", "sharpe", "sortino", "expectancy_r", "exposure", "ticks_per_second")
     assert [summary[key] for key in undefined] == [None] * len(undefined)
     assert summary["end_equity_usd"] == START
+
+
+def test_sessions_with_and_after_trades_are_counted():
+    record = RunRecord(sessions=[20251114, 20251117, 20251118, 20251119, 20251120])
+    assert summarise(record, facts())["sessions_after_last_trade"] == 5
+    record.trades += [a_closed_trade(1.0, session_id=20251117), a_closed_trade(1.0)]
+    record.trades.append(a_closed_trade(2.0))
+    summary = summarise(record, facts())
+    assert (summary["sessions_with_trades"], summary["sessions_after_last_trade"]) == (2, 2)
 
 
 def test_flat_sessions_count_as_days_without_profit():

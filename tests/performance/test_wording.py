@@ -48,6 +48,15 @@ def test_few_trades_are_called_few():
 
 
 @pytest.mark.parametrize(
+    ("silent", "days", "told"),
+    [(0, 20, False), (19, 20, False), (20, 20, True), (20, 300, False), (1475, 1645, True)],
+)
+def test_a_long_end_without_trades_is_told(silent, days, told):
+    texts = said(sessions_after_last_trade=silent, sessions=days)
+    assert bool([text for text in texts if "are without a trade" in text]) == told
+
+
+@pytest.mark.parametrize(
     ("gross", "net", "costs", "words"),
     [
         (100.0, -50.0, 150.0, "turned a gain of 100 USD into a loss"),

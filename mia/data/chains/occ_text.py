@@ -96,7 +96,8 @@ def _contracts(line: str) -> list[tuple[str, float]] | str:
     if len(date) != 8 or not date.startswith("20") or not (digits.isascii() and digits.isdigit()):
         return "expiry or strike is no number"
     # One digit could be thousandths or tenths.
-    if not strike or len(strike) > 5 or (len(thousandths) != 3 and int(thousandths)):
+    plain = len(thousandths) == 3 or thousandths == "0"
+    if not 1 <= len(strike) <= 5 or not plain:
         return "strike is not understood"
     if not sides or sides.strip("CP "):
         return "sides are neither C nor P"

@@ -60,6 +60,8 @@ def test_one_side_only_is_one_contract() -> None:
         (ROW.replace("2024", "24"), "expiry or strike is no number"),
         (ROW.replace("\t4700\t", "\tx\t"), "expiry or strike is no number"),
         (ROW.replace("\t000\t", "\t5\t"), "strike is not understood"),
+        (ROW.replace("\t000\t", "\t\t"), "strike is not understood"),
+        (ROW.replace("\t4700\t", "\t\t"), "strike is not understood"),
         (ROW.replace("C P", "1 2"), "sides are neither C nor P"),
         ("SPXW\t\t2024\t01\n", "3 fields of at least 9"),
         (ROW.replace("\t01\t19\t", "\t02\t31\t"), "expiry is no date"),
