@@ -11,7 +11,7 @@ exponential that could underflow (Jaeckel 2013, "Let's Be Rational", has the sam
 functions work on the caller's arrays without the GIL.
 """
 
-from libc.math cimport INFINITY, M_PI, NAN, exp, fabs, isfinite, log, sinh, sqrt
+from libc.math cimport INFINITY, NAN, exp, fabs, isfinite, log, sinh, sqrt
 from libc.stdint cimport int8_t, uint64_t
 
 import numpy as np
@@ -24,6 +24,7 @@ cdef:
     double SQRT_2PI = 2.506628274631000502
     double SQRT_HALF = 0.7071067811865475244
     double INV_SQRT_PI = 0.5641895835477562869
+    double PI = 3.1415926535897932385
     double DAMP = 2e-4          # relative step after which the next would change nothing
 
 cdef:
@@ -139,17 +140,17 @@ cdef double _first_guess(double x, double beta) noexcept nogil:
     # inflection sqrt(-2 * x).
     cdef double above = 2.0 * sinh(0.5 * x)
     cdef double centre = beta - 0.5 * above
-    cdef double root = centre * centre - above * above / M_PI
+    cdef double root = centre * centre - above * above / PI
     cdef double near, s, h2, level, inflection, log_beta
-    cdef int k
+    cdef int _k
     if root > 0.0:
-        near = sqrt(0.5 * M_PI) * (centre + sqrt(root))
+        near = sqrt(0.5 * PI) * (centre + sqrt(root))
         if near > 0.0:
             return near
     log_beta = log(beta)
     inflection = sqrt(-2.0 * x)
     s = min(-x / sqrt(max(-2.0 * log_beta, 1e-3)), inflection)
-    for k in range(2):
+    for _k in range(2):
         h2 = (x / s) * (x / s)
         level = log_beta + log(SQRT_2PI * (1.0 + h2) / s) + 0.125 * s * s
         s = min(-x / sqrt(max(-2.0 * level, 1e-3)), inflection)
@@ -158,17 +159,18 @@ cdef double _first_guess(double x, double beta) noexcept nogil:
 
 cdef double _solve(double x, double beta, double limit) noexcept nogil:
     # Root of ln b(s) = ln beta, or above half of the bound of ln(limit - b) = ln(limit - beta):
-    # Halley's steps inside a bracket, bisection where they leave it.
+    # Householder's third-order steps (Halley's and one derivative more) inside a bracket,
+    # bisection where they leave it.
     cdef double s = _first_guess(x, beta), low = 0.0, high = INFINITY
     cdef double target = beta, sign = 1.0
     cdef double h, t, a, b, value, gap, ratio, newton, step, moved
     cdef double slope, inverse, square, bend, twist, damp, lift
     cdef bint upper = beta > 0.5 * limit
-    cdef int k
+    cdef int _k
     if upper:
         target = limit - beta
         sign = -1.0
-    for k in range(MAX_STEPS):
+    for _k in range(MAX_STEPS):
         h = x / s
         t = 0.5 * s
         a = -(h + t) * SQRT_HALF
@@ -213,13 +215,13 @@ cdef inline double _total_vol(
     beta = (price / discount - itm) / sqrt(forward * strike)
     x = -fabs(log(forward / strike))
     limit = exp(0.5 * x)
-    if not 0.0 < beta < limit:
+    if not 0.0 < beta < limit or price >= discount * (forward if right > 0 else strike):
         return NAN
     return _solve(x, beta, limit)
 
 
 cdef int _check_lengths(str names, tuple lengths) except -1:
-    if any(length != lengths[0] for length in lengths):
+    if len(set(lengths)) > 1:
         raise ValueError(f"{names} must be equally long, were {lengths}")
     return 0
 

@@ -1,6 +1,7 @@
 """Assumptions about which side of each contract dealers hold.
 
-Nobody publishes it. Every model is a guess, and every exposure says which one it rests on.
+Nobody publishes it. Every model is a guess, and every exposure says which one it rests on. Sides
+taken from signed order flow would need every option trade with its quote; there is no such model.
 """
 
 from dataclasses import dataclass

@@ -15,6 +15,9 @@ Indices = NDArray[np.intp]
 YEAR_NS = 365 * 24 * 60 * MINUTE
 SHORTEST_NS = 5 * MINUTE
 """Least time to settlement that a formula sees."""
+LEAST_POINTS, MOST_POINTS = 1e-3, 1e7
+"""A strike, bid or spread below and a strike or quote above is damage, not a market."""
+MOST_CONTRACTS = 1e9
 
 
 def new_york_date(ts: int) -> int:
@@ -81,7 +84,11 @@ class OptionBook:
 
 
 def _counts(values: Floats) -> Floats:
-    return np.where(values > 0.0, values, 0.0)
+    return np.where((values > 0.0) & (values < MOST_CONTRACTS), values, 0.0)
+
+
+def _quotes(values: Floats) -> Floats:
+    return np.where(np.abs(values) < MOST_POINTS, values, np.nan)
 
 
 def _order(chain: Chain, alive: NDArray[np.bool_]) -> Indices:
@@ -110,11 +117,11 @@ def option_book(chain: Chain, now: int | None = None) -> OptionBook:
     """
     asof = chain.meta.quotes_asof
     now = asof if now is None else max(now, asof)
-    usable = np.isfinite(chain.strike) & (chain.strike > 0.0)
+    usable = (chain.strike > LEAST_POINTS) & (chain.strike < MOST_POINTS)
     rows = _order(chain, usable & (chain.settle_ns > now) & (np.abs(chain.right) == 1))
     root, settle, strike = chain.root[rows], chain.settle_ns[rows], chain.strike[rows]
     right, expiry = chain.right[rows], chain.expiry[rows]
-    bid, ask = chain.bid[rows], chain.ask[rows]
+    bid, ask = _quotes(chain.bid[rows]), _quotes(chain.ask[rows])
 
     new_slice = _starts(root, settle)
     new_point = new_slice | _starts(strike)
@@ -136,7 +143,7 @@ def option_book(chain: Chain, now: int | None = None) -> OptionBook:
         ask=ask,
         open_interest=_counts(chain.open_interest[rows]),
         volume=_counts(chain.volume[rows]),
-        two_sided=(bid > 0.0) & (ask > bid),
+        two_sided=(bid > LEAST_POINTS) & (ask - bid > LEAST_POINTS),
         slice_of=slice_of,
         point_of=point_of,
         slice_root=root[first],

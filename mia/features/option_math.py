@@ -14,7 +14,7 @@ SQRT_2PI = 2.506628274631000502
 SQRT_HALF = 0.7071067811865475244
 INV_SQRT_PI = 0.5641895835477562869
 DAMP = 2e-4
-"""Relative step below which the next Halley step could change nothing."""
+"""Relative step after which the next, of fourth order, would change nothing."""
 MAX_STEPS = 64
 
 # Rational Chebyshev approximations of Cody (1969), Mathematics of Computation 23, 631-638.
@@ -103,6 +103,7 @@ def _first_guess(x: Floats, beta: Floats) -> Floats:
     return np.where((root > 0.0) & (near > 0.0), near, s)
 
 
+@np.errstate(all="ignore")
 def total_vols(
     forward: Floats,
     strike: Floats,
@@ -113,8 +114,9 @@ def total_vols(
 ) -> None:
     """Write the total volatility that explains each price.
 
-    Halley's steps on the logarithm of the out-of-the-money price (or of its distance from the
-    upper bound, whichever is smaller), kept inside a bracket.
+    Householder's third-order steps (Halley's and one derivative more) on the logarithm of the
+    out-of-the-money price, or of its distance from the upper bound where that is smaller, kept
+    inside a bracket.
 
     Parameters
     ----------
@@ -126,14 +128,15 @@ def total_vols(
         ``sigma * sqrt(T)``; nan where the price is at or below intrinsic value, at or above its
         upper bound, or an argument is nan.
     """
-    with np.errstate(invalid="ignore", divide="ignore"):
-        root = np.sqrt(forward * strike)
-        x = -np.abs(np.log(forward / strike))
-        itm = np.maximum(right * (forward - strike), 0.0)
-        beta = (price / discount - itm) / root
-        limit = np.exp(0.5 * x)
-        solvable = (beta > 0.0) & (beta < limit) & (discount > 0.0) & np.isfinite(x)
     out[:] = np.nan
+    root = np.sqrt(forward * strike)
+    x = -np.abs(np.log(forward / strike))
+    itm = np.maximum(right * (forward - strike), 0.0)
+    beta = (price / discount - itm) / root
+    limit = np.exp(0.5 * x)
+    solvable = (beta > 0.0) & (beta < limit) & (discount > 0.0) & np.isfinite(price)
+    solvable &= (forward > 0.0) & (strike > 0.0)
+    solvable &= price < discount * np.where(right > 0, forward, strike)
     index = np.flatnonzero(solvable)
     x, beta, limit = x[index], beta[index], limit[index]
     s = _first_guess(x, beta)
@@ -141,7 +144,7 @@ def total_vols(
     for _ in range(MAX_STEPS):
         if not len(index):
             return
-        step, low, high = _halley(x, beta, limit, s, low, high)
+        step, low, high = _householder(x, beta, limit, s, low, high)
         moved = s + step
         inside = (moved > low) & (moved < high)
         middle = np.where(np.isinf(high), 2.0 * s, 0.5 * (low + high))
@@ -155,7 +158,7 @@ def total_vols(
     out[index] = s
 
 
-def _halley(
+def _householder(
     x: Floats, beta: Floats, limit: Floats, s: Floats, low: Floats, high: Floats
 ) -> tuple[Floats, Floats, Floats]:
     # With h = x/s, t = s/2 the price is exp(-(h*h + t*t)/2)/2 * (erfcx(a) - erfcx(b)) and what

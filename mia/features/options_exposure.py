@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mia.core.chain import Chain, Root
 from mia.features.dealer_models import NAIVE, DealerModel
-from mia.features.option_book import YEAR_NS, OptionBook, new_york_date, option_book
+from mia.features.option_book import OptionBook, new_york_date, option_book
 from mia.features.option_forward import (
     Forwards,
     RateCurve,
@@ -26,9 +26,19 @@ from mia.features.option_greeks import (
     gamma_terms,
     guessed_gamma,
 )
-from mia.features.option_levels import find_flips, find_walls, grid, nearest_flip
+from mia.features.option_levels import Flip, find_flips, find_walls, grid, nearest_flip
 from mia.features.option_smile import Smile, at_maturity, fit_smile
 from mia.features.positioning import Positioning, Quarterly
+
+__all__ = [
+    "NAIVE",
+    "DealerModel",
+    "Flip",
+    "Positioning",
+    "Quarterly",
+    "RateCurve",
+    "positioning",
+]
 
 Floats = NDArray[np.float64]
 
@@ -144,7 +154,7 @@ def positioning(
     strikes, strike_of = np.unique(book.strike, return_inverse=True)
     priced = smile.priced[book.slice_of]
     dates, date_of = np.unique(book.expiry[priced], return_inverse=True)
-    near = book.slice_years[book.slice_of] * YEAR_NS <= WALL_DAYS * YEAR_NS / 365
+    near = book.slice_years[book.slice_of] * 365 <= WALL_DAYS
 
     sigma_7d, sigma_30d, sigma_90d = (
         at_maturity(book.slice_years, smile.atm, days / 365) for days in (7, 30, 90)
@@ -169,8 +179,8 @@ def positioning(
     two_sided, failures = _quality(book, smile, greeks.gamma, guess)
     quarterlies = _quarterlies(book, forwards, spot)
     # Expiries just listed have neither quotes nor holders yet.
-    expected = set(book.expiry[book.open_interest > 0.0].tolist())
-    if previous is not None and previous.complete:
+    expected = set(book.expiry[book.open_interest > 0.0].tolist()) | set(dates.tolist())
+    if previous is not None and previous.complete and chain.meta.complete:
         today = new_york_date(book.now)
         expected.update(int(day) for day in previous.expiries if day > today)
     meta = chain.meta
