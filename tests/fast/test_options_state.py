@@ -7,6 +7,7 @@ from numpy.testing import assert_allclose
 from reference.options_state import OptionsTwin
 
 from mia._fast import options_state, records
+from mia._fast.market_state import MarketState
 from mia.core import sessions
 from mia.core.kernel_params import kernel_params
 from mia.features import options_quality
@@ -224,6 +225,38 @@ def test_fresh_vix_and_vix3m_decide_term_with_quality_1():
     assert values[1]["feature"][5] == pytest.approx(0.08 / 0.15)
     with pytest.raises(ValueError, match="positive"):
         state.set_vix(at, 0.0, at, 20.0)
+
+
+def roll(sid, record, contracts):
+    """Run days of a flat market, one contract each, and return S at the end of each."""
+    table = sessions.session_table(sid, 20230120)
+    state = MarketState(kernel_params(sources_options=1), table, ready_made=True)
+    state.wake = 0
+    spots = []
+    for ordinal, settles in enumerate(contracts):
+        state.set_contract(ordinal, settles)
+        state.advance_bars(np.concatenate([a_bar(sid, k, 4030.0) for k in range(60)]))
+        if not ordinal:
+            state.add_options(record)
+            state.advance_bars(np.concatenate([a_bar(sid, k, 4030.0) for k in (60, 61)]))
+        spots.append(state.options.spot)
+        sid = sessions.next_trading_day(sid)
+    return spots
+
+
+def test_the_basis_is_that_of_the_contract_and_starts_anew_with_the_next():
+    near, far = SETTLES, SETTLES + 91 * 24 * HOUR
+    record = a_snapshot(minute=60, quarter_carry=(0.03, 0.04, 0, 0))
+    now = int(record["asof"][0])
+    sample = 4030.0 - 4000.0
+    first, second = roll(20230104, record, [near, far])
+    model = 4030.0 * (1 - math.exp(-0.03 * (near - now) / (365 * 24 * HOUR)))
+    # The sample is beyond 3 points of the carry, so the carry of the near quarterly counts.
+    assert abs(sample - model) > 3
+    assert first == pytest.approx(4030.0 - model, abs=0.05)
+    later = now + 24 * HOUR
+    model = 4030.0 * (1 - math.exp(-0.04 * (far - later) / (365 * 24 * HOUR)))
+    assert second == pytest.approx(4030.0 - model, abs=0.05)
 
 
 def random_market(seed, width=5):
