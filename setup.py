@@ -25,6 +25,7 @@ MODULES = (
     "levels",
     "market_state",
     "matching",
+    "options_state",
     "order_flow",
     "orders",
     "patterns",

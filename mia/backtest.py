@@ -18,11 +18,13 @@ from mia.core import sessions
 from mia.core.bar_records import bars_of
 from mia.core.base_types import BarBlock, Block
 from mia.data.calendar import NewsCalendar
+from mia.data.contracts import parse_contract
 from mia.data.tape import Tape, count_rows
 from mia.errors import DataError
 from mia.execution.assembly import fit_settings, market_state, simulated_trader
 from mia.execution.simple_trader import SimpleTrader, VixSource
 from mia.features.feature_calculator import feature_columns
+from mia.features.options_feed import SnapshotTape, give_options
 from mia.performance.identity import identity
 from mia.performance.lookahead import Observation, Violation, check_lookahead, sample_cuts
 from mia.performance.recorder import RunRecord
@@ -38,10 +40,23 @@ TraderFactory = Callable[[RunRecord], SimpleTrader]
 
 @dataclass(frozen=True, slots=True)
 class Inputs:
-    """What a run knows beside prices: VIX and the economic calendar, where there are any."""
+    """What a run knows beside prices, where there is any.
+
+    Attributes
+    ----------
+    vix : VixSource, optional
+    news : NewsCalendar, optional
+        The economic calendar.
+    chains : SnapshotTape, optional
+        Snapshots of option chains.
+    chains_sha256 : str, optional
+        Hash of what the snapshots are made from.
+    """
 
     vix: VixSource | None = None
     news: NewsCalendar | None = None
+    chains: SnapshotTape | None = None
+    chains_sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +125,7 @@ class Backtest:
         self._loaded = loaded
         self._tape = tape
         self._inputs = inputs or Inputs()
-        self._plan = fit_settings(loaded, tape.width_s)
+        self._plan = fit_settings(loaded, tape.width_s, options=self._inputs.chains is not None)
         self._record_rows = record_rows
         self._send = send
 
@@ -126,6 +141,7 @@ class Backtest:
             record,
             vix=self._inputs.vix,
             news_window=_news(self._inputs),
+            options=None if self._inputs.chains is None else self._inputs.chains.cursor(),
             send=self._send,
         )
 
@@ -167,6 +183,7 @@ class Backtest:
                 primary_stream=self._plan.primary,
                 vix_known=self._inputs.vix is not None,
                 calendar_known=self._inputs.news is not None,
+                chains_sha256=self._inputs.chains_sha256,
                 rejected_rows=trader.state.rejected,
                 open_at_end=trader.position is not None,
             ),
@@ -256,13 +273,21 @@ def _stops(state: kernel.MarketState, block: Block) -> Iterator[int]:
             yield state.events
 
 
-def replay(loaded: LoadedSettings, tape: Tape, out: Path, progress: Progress = _no_progress) -> int:
+def replay(
+    loaded: LoadedSettings,
+    tape: Tape,
+    out: Path,
+    progress: Progress = _no_progress,
+    chains: SnapshotTape | None = None,
+) -> int:
     """Write one row per closed primary bar with everything that the method computed.
 
     Parameters
     ----------
     out : Path
         Parquet file; columns as in `mia.features.feature_calculator.feature_columns`.
+    chains : SnapshotTape, optional
+        Snapshots of option chains.
 
     Returns
     -------
@@ -274,7 +299,8 @@ def replay(loaded: LoadedSettings, tape: Tape, out: Path, progress: Progress = _
     DataError
         If nothing closed or the file cannot be written.
     """
-    plan = fit_settings(loaded, tape.width_s)
+    plan = fit_settings(loaded, tape.width_s, options=chains is not None)
+    options = None if chains is None else chains.cursor()
     state = market_state(plan, tape.first_session, tape.last_session, tape.width_s, record=True)
     state.wake = kernel.SESSION
     written = done = 0
@@ -290,7 +316,10 @@ def replay(loaded: LoadedSettings, tape: Tape, out: Path, progress: Progress = _
 
         for block in tape.blocks():
             try:
-                state.set_contract(contracts.setdefault(block.contract, len(contracts)))
+                settles = 0 if options is None else parse_contract(block.contract).expiry
+                state.set_contract(contracts.setdefault(block.contract, len(contracts)), settles)
+                if options is not None:
+                    give_options(state, options, block)
                 for events in _stops(state, block):
                     if events & kernel.SESSION:
                         done += 1

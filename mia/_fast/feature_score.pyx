@@ -46,7 +46,8 @@ cdef void score_row(Row* row, const Params* p) noexcept nogil:
         elif k == 5:
             wanted = p.sources_book
         elif 8 <= k <= 13:
-            wanted = p.sources_options
+            # Stale chains are no chains: a run falls back to what it is without them.
+            wanted = p.sources_options and ge(row.options_quality, 0.2)
         else:
             wanted = 1
         if wanted:

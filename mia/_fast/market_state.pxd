@@ -8,6 +8,7 @@ from mia._fast.confluence cimport Confluence
 from mia._fast.evidence cimport Evidence
 from mia._fast.feature_score cimport TierRanker
 from mia._fast.footprint cimport Footprint
+from mia._fast.options_state cimport OptionsState
 from mia._fast.order_flow cimport OrderFlow
 from mia._fast.records cimport Bar, OptionsInput, Params, Row, Session
 from mia._fast.references cimport PatternMemory, PhaseRings
@@ -37,6 +38,7 @@ cdef class MarketState:
     cdef readonly Timeframes timeframes
     cdef readonly Confluence confluence
     cdef readonly OrderFlow order_flow
+    cdef readonly OptionsState options
     cdef TierRanker _tiers
     cdef BarBuilder _builder
     cdef BarBuilder _micro_builder
@@ -58,6 +60,7 @@ cdef class MarketState:
     cdef int64_t _pattern_hit[4]        # patterns whose bar closed in the open primary bar
     cdef int64_t _contract
     cdef int64_t _next_contract
+    cdef int64_t _next_settle           # of that contract, ns UTC, 0 unknown
     cdef Row[::1] _rows
     cdef object _rows_memory            # the same, read-only from Python
     cdef Py_ssize_t _n_rows             # rows not yet taken

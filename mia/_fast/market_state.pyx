@@ -119,6 +119,7 @@ cdef class MarketState:
         self._navale = BattleNavale(params)
         self._regime = RegimeClassifier(params)
         self.order_flow = OrderFlow(params)
+        self.options = OptionsState(params)
         self._tiers = TierRanker(params)
         self.confluence = Confluence(params)
         self._evidence = Evidence(params)
@@ -542,11 +543,13 @@ cdef class MarketState:
             raise ValueError("data lie outside the session table")
         if self._session >= 0:
             self._end_session()
+            self.options.begin_session(&self._sessions[self._session])
         self._session = k
         if self._contract != self._next_contract:
             self._contract = self._next_contract
             self.levels.forget_previous()
             self._forget_options()
+            self.options.change_contract(self._next_settle)
         self._builder.reset()
         if self._micro_builder is not None:
             self._micro_builder.reset()
@@ -649,6 +652,8 @@ cdef class MarketState:
         row.vol01 = weight
         row.mtf_valid = self.timeframes.combine(weight, &row.mtf)
 
+        if self.options.active:
+            self.options.refresh(last, count, session, &self._options)
         row.options_quality = self._options.quality
         row.gamma_flip = self._options.gamma_flip
         row.call_wall = self._options.call_wall
@@ -717,18 +722,46 @@ cdef class MarketState:
         self._options.call_wall = NAN
         self._options.put_wall = NAN
 
-    def set_contract(self, int64_t contract):
+    def set_contract(self, int64_t contract, int64_t settles=0):
         """Announce the contract, by an ordinal of the caller's, of the data that follow.
 
         It takes effect with the next session, which also drops the previous session's levels
-        and the options; before the first trade it takes effect at once.
+        and the basis of the options; before the first trade it takes effect at once.
+
+        Parameters
+        ----------
+        contract : int
+        settles : int
+            When it settles, ns UTC, for the basis between it and the index; 0 if unknown.
         """
         self._next_contract = contract
+        self._next_settle = settles
         if self._session < 0:
             self._contract = contract
+            self.options.change_contract(settles)
+
+    def add_options(self, snapshots not None):
+        """Queue snapshots of the option chain, records of options_state.SNAPSHOT_DTYPE.
+
+        Each acts from the first close at or after its `effective`; from then on every close
+        brings the options up to date.
+
+        Raises
+        ------
+        ValueError
+            If they are not in the order of effect.
+        RuntimeError
+            If another thread is inside.
+        """
+        if self._busy:
+            raise RuntimeError("this market state is advanced by another thread")
+        self.options.add(snapshots)
 
     def set_options(self, const OptionsInput[::1] options not None):
-        """Use a record of OPTIONS_DTYPE, shape (1,), from the next close on."""
+        """Use a record of OPTIONS_DTYPE, shape (1,), from the next close on.
+
+        It stands as it is; snapshots of `add_options` replace it.
+        """
         if options.shape[0] != 1:
             raise ValueError(f"one record is needed, were {options.shape[0]}")
         self._options = options[0]

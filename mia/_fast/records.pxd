@@ -272,6 +272,9 @@ cdef struct Params:             # mia.config.method, flattened as group_name
     int64_t sources_trades
     int64_t sources_book
     int64_t sources_options
+    # opt
+    double opt_basis_half_life_s
+    double opt_basis_max_err
     # reg
     int64_t reg_bars
     double reg_slope_full

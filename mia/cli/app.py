@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import mia
-from mia.cli import backtest, config, data
+from mia.cli import backtest, config, data, options
 from mia.command_line import EXIT_CODES
 
 app = typer.Typer(
@@ -18,6 +18,7 @@ app.command()(backtest.replay)
 app.add_typer(data.data, name="data")
 app.add_typer(data.calendar, name="calendar")
 app.add_typer(config.config, name="config")
+app.add_typer(options.options, name="options")
 
 
 def _version(shown: bool) -> None:

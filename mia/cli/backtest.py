@@ -2,12 +2,14 @@
 
 import json
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mia.cli.source import (
+    ChainsOption,
     DataOption,
     DaysOption,
     FromOption,
@@ -20,6 +22,8 @@ from mia.cli.source import (
     ToOption,
     TradesOption,
     WidthOption,
+    chains_digest,
+    open_chains,
     open_source,
 )
 from mia.command_line import (
@@ -50,6 +54,7 @@ def backtest(
     trades_per_day: TradesOption = 100_000,
     front: FrontOption = True,
     width: WidthOption = None,
+    chains: ChainsOption = None,
     config_name: ConfigOption = None,
     assignments: SetOption = None,
     out: Annotated[Path, typer.Option(help="Folder for the results.")] = Path("results/backtest"),
@@ -99,7 +104,14 @@ def backtest(
             if export_features is not None:
                 stack.enter_context(result_file(export_features))
         tape = stack.enter_context(open_source(where, quiet))
-        test = Backtest(loaded, tape, _inputs(where.folder(), vix), send=not dry_run)
+        inputs = _inputs(where.folder(), vix)
+        if chains is not None:
+            inputs = replace(
+                inputs,
+                chains=open_chains(chains, tape),
+                chains_sha256=chains_digest(chains),
+            )
+        test = Backtest(loaded, tape, inputs, send=not dry_run)
         if check_lookahead:
             _report_lookahead(*test.check_lookahead(samples, seed), as_json)
             return
@@ -107,7 +119,7 @@ def backtest(
             run = test.run(progress)
         if writes and export_features is not None:
             with progress_bar("features", quiet) as progress:
-                replay(loaded, tape, export_features, progress)
+                replay(loaded, tape, export_features, progress, inputs.chains)
         if writes:
             write_all(out, run.record, run.summary, tape, loaded.settings.account.start_equity)
     if as_json:
@@ -204,6 +216,7 @@ def replay(
     trades_per_day: TradesOption = 100_000,
     front: FrontOption = True,
     width: WidthOption = None,
+    chains: ChainsOption = None,
     config_name: ConfigOption = None,
     assignments: SetOption = None,
     as_json: JsonOption = False,
@@ -236,7 +249,8 @@ def replay(
         open_source(where, quiet) as tape,
         progress_bar("replay", quiet) as progress,
     ):
-        written = run_replay(loaded, tape, out, progress)
+        snapshots = None if chains is None else open_chains(chains, tape)
+        written = run_replay(loaded, tape, out, progress, snapshots)
     if as_json:
         print(json.dumps({"rows": written, "file": str(out)}, indent=2))
     else:

@@ -16,6 +16,7 @@ from mia.errors import ConfigError, DataError, UsageError
 
 if TYPE_CHECKING:
     from mia.data.tape import Tape
+    from mia.features.options_feed import SnapshotTape
 
 DATA_VARIABLE = "MIA_DATA"
 SYNTHETIC_ROOT = "ES"
@@ -55,6 +56,12 @@ FrontOption = Annotated[
 WidthOption = Annotated[
     int | None, typer.Option("--width", help="Width of bars in seconds, where there are several.")
 ]
+ChainsOption = Annotated[
+    Path | None,
+    typer.Option("--chains", help="Archive of option chains, made by `mia options import`."),
+]
+HISTORY_DAYS = 400
+"""Calendar days of chains before the data: 252 sessions and room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,3 +219,35 @@ def _synthetic(source: Source, start: int | None, end: int | None) -> "Tape":
         kept = held[-source.days :] if source.days else held
         first, days = int(kept[0]), len(kept)
     return synthetic_tape(source.seed, first, days, source.trades_per_day, null=source.null)
+
+
+def open_chains(folder: Path, tape: "Tape") -> "SnapshotTape":
+    """Read the chains that a tape can know, and what came before as history.
+
+    Raises
+    ------
+    DataError
+        If the archive holds no chain that was received by the end of the tape.
+    """
+    from mia.core import sessions
+    from mia.data.chains import ChainArchive
+    from mia.features.options_feed import SnapshotTape
+
+    archive = ChainArchive(folder)
+    end = int(sessions.session_table(tape.last_session, tape.last_session)["t_end"][0])
+    start = sessions.session_open(tape.first_session) - HISTORY_DAYS * 86_400 * 1_000_000_000
+    if not any(start <= entry.received_at < end for entry in archive.entries()):
+        raise DataError(
+            f"{folder} holds no chain received by the end of the data: "
+            "archive chains with `mia options import`"
+        )
+    return SnapshotTape(archive.chains(start, end))
+
+
+def chains_digest(folder: Path) -> str:
+    """Hash what an archive of chains holds."""
+    from mia.data.chains import ChainArchive
+    from mia.data.tape import digest
+
+    entries = ChainArchive(folder).entries()
+    return digest([(entry.received_at, entry.kind, entry.sha256) for entry in entries])

@@ -13,6 +13,7 @@ from mia.core.kernel_params import kernel_params
 from mia.errors import ConfigError
 from mia.execution.simple_trader import SimpleTrader, VixSource
 from mia.execution.simulated_broker import SimulatedBroker
+from mia.features.options_feed import SnapshotSource
 from mia.strategies.session_facts import NewsWindow, no_news_calendar
 
 
@@ -25,7 +26,7 @@ class Plan(NamedTuple):
     micro: str
 
 
-def fit_settings(loaded: LoadedSettings, bar_width_s: int) -> Plan:
+def fit_settings(loaded: LoadedSettings, bar_width_s: int, *, options: bool = False) -> Plan:
     """Fit the groups of the method to the source.
 
     Parameters
@@ -33,6 +34,8 @@ def fit_settings(loaded: LoadedSettings, bar_width_s: int) -> Plan:
     loaded : LoadedSettings
     bar_width_s : int
         Width of ready-made bars, 0 for trades.
+    options : bool
+        Whether the run has option chains.
 
     Returns
     -------
@@ -61,7 +64,7 @@ def fit_settings(loaded: LoadedSettings, bar_width_s: int) -> Plan:
     groups["stream"] = stream
     groups["bn"] = settings.bn.model_copy(update={"score_threshold": limits.bn_score_threshold})
     groups["sources"] = settings.sources.model_copy(
-        update={"trades": bar_width_s == 0, "book": False, "options": False}
+        update={"trades": bar_width_s == 0, "book": False, "options": options}
     )
     return Plan(groups, limits, stream.primary, stream.micro)
 
@@ -90,6 +93,7 @@ def simulated_trader(
     vix: VixSource | None = None,
     news_window: NewsWindow = no_news_calendar,
     model: SignalFilter | None = None,
+    options: SnapshotSource | None = None,
     send: bool = True,
 ) -> SimpleTrader:
     """Make the cycle with the simulated exchange as its broker.
@@ -110,5 +114,6 @@ def simulated_trader(
         vix=vix,
         news_window=news_window,
         model=model,
+        options=options,
         send=send,
     )

@@ -30,12 +30,14 @@ from mia.core.base_types import (
     TradeBlock,
     TradingState,
 )
+from mia.data.contracts import parse_contract
 from mia.errors import BrokerError, DataError
 from mia.execution.exits import ExitRules, ExitTrade, MoveStop
 from mia.execution.kill_switch import Exposure, KillSwitch
 from mia.execution.open_position import Position, trade_id
 from mia.execution.risk_manager import RiskManager, position_equivalents
 from mia.features.context import context_of
+from mia.features.options_feed import SnapshotSource, give_options
 from mia.strategies.session_facts import NewsWindow, SessionFacts, no_news_calendar
 from mia.strategies.session_hours import session_hours
 from mia.strategies.signal_generator import SignalGenerator
@@ -101,6 +103,8 @@ class SimpleTrader:
     news_window : callable
         See `mia.strategies.session_facts.NewsWindow`.
     model : SignalFilter, optional
+    options : SnapshotSource, optional
+        Snapshots of option chains.
     send : bool
         False decides everything and sends no order.
 
@@ -125,6 +129,7 @@ class SimpleTrader:
         vix: VixSource | None = None,
         news_window: NewsWindow = no_news_calendar,
         model: SignalFilter | None = None,
+        options: SnapshotSource | None = None,
         send: bool = True,
     ) -> None:
         self.state = state
@@ -141,6 +146,7 @@ class SimpleTrader:
         self.position: Position | None = None
         self.contract = ""
         self._news_window = news_window
+        self._options = options
         self._send = send
         self._end_min = groups["gate"].end_min  # type: ignore[attr-defined]
         self._contracts: dict[str, int] = {}
@@ -159,6 +165,8 @@ class SimpleTrader:
         try:
             if block.contract != self.contract:
                 self._change_contract(block.contract)
+            if self._options is not None:
+                give_options(self.state, self._options, block)
             if isinstance(block, TradeBlock):
                 self._run_trades(block)
             else:
@@ -177,7 +185,8 @@ class SimpleTrader:
                 self._take_fill(fill)
             self._settle()
         ordinal = self._contracts.setdefault(contract, len(self._contracts))
-        self.state.set_contract(ordinal)
+        settles = 0 if self._options is None else parse_contract(contract).expiry
+        self.state.set_contract(ordinal, settles)
         self.contract = contract
 
     def _run_trades(self, block: TradeBlock) -> None:

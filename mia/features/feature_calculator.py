@@ -26,7 +26,8 @@ def feature_columns(rows: NDArray[np.void]) -> Columns:
     dict of str to ndarray, each of shape (n,)
         ``ts`` is the close in ns UTC; prices are ticks (float where the method's are), volumes
         contracts, enumerations names. ``poc``, ``vah`` and ``val`` are those of the Globex
-        profile. ``base_high`` and ``base_low`` are nan without an active base or a candidate,
+        profile. Levels of the options are nan, and their quality 0, without usable chains.
+        ``base_high`` and ``base_low`` are nan without an active base or a candidate,
         VWAP is nan before its first bar. A feature that is not valid has its neutral value.
     """
     bar = rows["bar"]
@@ -79,5 +80,10 @@ def feature_columns(rows: NDArray[np.void]) -> Columns:
         "mtf_valid": rows["mtf_valid"] != 0,
         "feature_quality": rows["feature_quality"],
         "feature_score": rows["feature_score"],
+        "options_quality": rows["options_quality"],
+        "gamma_flip": rows["gamma_flip"],
+        "call_wall": rows["call_wall"],
+        "put_wall": rows["put_wall"],
+        "gamma_pin": rows["gamma_pin"],
     }
     return columns

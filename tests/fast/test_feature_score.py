@@ -31,16 +31,18 @@ def test_score_stays_in_its_bounds_and_mirrors_without_options(values):
 
 
 @pytest.mark.parametrize(
-    ("sources", "expected"),
+    ("sources", "options_quality", "expected"),
     [
-        ({"sources_trades": 0}, 8),
-        ({}, 11),
-        ({"sources_book": 1}, 12),
-        ({"sources_book": 1, "sources_options": 1}, 18),
+        ({"sources_trades": 0}, 1.0, 8),
+        ({}, 1.0, 11),
+        ({"sources_book": 1}, 1.0, 12),
+        ({"sources_book": 1, "sources_options": 1}, 0.2, 18),
+        ({"sources_book": 1, "sources_options": 1}, 0.19, 12),
     ],
 )
-def test_quality_counts_the_valid_among_the_expected(sources, expected):
+def test_quality_counts_the_valid_among_the_expected(sources, options_quality, expected):
     rows = np.zeros(3, records.ROW_DTYPE)
+    rows["options_quality"] = options_quality
     rows["valid"][1] = 1
     rows["valid"][2, :2] = 1
     feature_score.score_rows(rows, kernel_params(**sources))

@@ -238,7 +238,8 @@ class ReferenceEngine:
             "feature": [value for value, _ in values],
             "valid": [int(valid) for _, valid in values],
         }
-        row["feature_quality"] = features.quality([valid for _, valid in values], p)
+        quality = self._options.quality
+        row["feature_quality"] = features.quality([valid for _, valid in values], p, quality)
         row["feature_score"] = features.score(row["feature"])
         row["tier"] = self._ranking.tier(row["feature_score"])
         row["vol01"] = timeframes.volatility(stats)

@@ -148,12 +148,12 @@ def volume_confirmation(bars: Sequence[Bar], stats: Statistics, p: SimpleNamespa
     return value + 0.10 * min(p.feat_f17_large_gain * bar.large_volume / bar.volume, 1.0), True
 
 
-def quality(valid: Sequence[bool], p: SimpleNamespace) -> float:
-    """Return the share of the expected features that are valid."""
+def quality(valid: Sequence[bool], p: SimpleNamespace, options_quality: float = 0.0) -> float:
+    """Return the share of the expected features that are valid; stale options are not expected."""
     expected = {1, 2, 3, 4, 15, 16, 17, 18}
     expected |= {5, 7, 8} if p.sources_trades else set()
     expected |= {6} if p.sources_book else set()
-    expected |= set(range(9, 15)) if p.sources_options else set()
+    expected |= set(range(9, 15)) if p.sources_options and ge(options_quality, 0.2) else set()
     return sum(valid[k - 1] for k in expected) / len(expected)
 
 

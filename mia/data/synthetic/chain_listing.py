@@ -7,10 +7,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from mia.core.calendar_table import to_session_id
+from mia.core.calendar_table import to_date, to_session_id
 from mia.core.chain import Root
 from mia.data.chains import option_clock
-from mia.data.synthetic.clock import trade_date
 
 DAILY_DAYS = 14
 WEEKLY_DAYS = 63
@@ -52,7 +51,7 @@ def listed_series(session_id: int) -> tuple[Series, ...]:
     PM series expire on every cash day of the next two weeks, then on Fridays, then monthly;
     AM series on the third Friday of each month, with the same strikes as the PM series.
     """
-    today = trade_date(session_id)
+    today = to_date(session_id)
     weights: dict[tuple[Root, int], float] = {}
     for days in range(YEARLY_DAYS):
         day = today + timedelta(days=days)
