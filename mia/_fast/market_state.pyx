@@ -765,6 +765,7 @@ cdef class MarketState:
         if options.shape[0] != 1:
             raise ValueError(f"one record is needed, were {options.shape[0]}")
         self._options = options[0]
+        self.options.active = False
 
     def clear_options(self):
         """Go on without options: neutral features, validity 0."""
