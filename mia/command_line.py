@@ -32,16 +32,22 @@ USAGE = 2
 WIDTH = 140
 
 
-def run_app(app: typer.Typer) -> NoReturn:
+def run_app(app: typer.Typer, name: str) -> NoReturn:
     """Run a Typer application and leave with its exit code; an error becomes one line on stderr.
 
     An interrupt or a termination unwinds like any error, so that nothing half-written stays.
+
+    Parameters
+    ----------
+    app : typer.Typer
+    name : str
+        As its user calls it.
     """
     interrupts.unwind()
     for stream in (sys.stdout, sys.stderr):
         _escape_unknown_letters(stream)
     try:
-        code = _run(app)
+        code = _run(app, name)
         sys.stdout.flush()
         interrupts.check()
     except MiaError as error:
@@ -58,16 +64,16 @@ def run_app(app: typer.Typer) -> NoReturn:
     raise SystemExit(code)
 
 
-def _run(app: typer.Typer) -> int:
+def _run(app: typer.Typer, name: str) -> int:
     try:
-        code = app(standalone_mode=False)
+        code = app(standalone_mode=False, prog_name=name)
     except Exception as error:
         # Typer brings its own copy of Click, whose errors it does not export.
         if not hasattr(error, "format_message"):
             raise
         if type(error).__name__ == "NoArgsIsHelpError":
             return USAGE
-        path = getattr(getattr(error, "ctx", None), "command_path", "mia")
+        path = getattr(getattr(error, "ctx", None), "command_path", name)
         return _complain(f"{error.format_message().rstrip('.')}; see `{path} --help`", USAGE)
     if code == interrupts.INTERRUPTED:
         raise KeyboardInterrupt

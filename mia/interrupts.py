@@ -12,15 +12,16 @@ _pending = False
 
 
 def leave_at_once() -> None:
-    """Let an interrupt end the process where it stands; for the time when modules load.
+    """Let signals end the process where it stands; for the time when modules load.
 
     Python raises an interrupt wherever it is, and drops it in the callbacks that importing runs.
     """
     signal.signal(signal.SIGINT, _leave)
+    signal.signal(signal.SIGTERM, _leave)
 
 
 def unwind() -> None:
-    """Let an interrupt or a termination unwind like an error, so that nothing half-made stays."""
+    """Let signals unwind like an error, so that nothing half-made stays."""
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _terminate)
 
@@ -38,6 +39,8 @@ def check() -> None:
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
+    if number == signal.SIGTERM:
+        os._exit(TERMINATED)
     os.write(2, b"mia: interrupted\n")
     os._exit(INTERRUPTED)
 

@@ -11,4 +11,4 @@ def main() -> NoReturn:
     from mia.cli.app import app
     from mia.command_line import run_app
 
-    run_app(app)
+    run_app(app, "mia")

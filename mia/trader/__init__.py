@@ -11,4 +11,4 @@ def main() -> NoReturn:
     from mia.command_line import run_app
     from mia.trader.demo import app
 
-    run_app(app)
+    run_app(app, "python -m mia.trader")

@@ -40,7 +40,7 @@ from mia.performance.summary import RunFacts, summarise
 
 SLICE_NS = 60 * 1_000_000_000
 
-app = typer.Typer(add_completion=False, help=__doc__, epilog=EXIT_CODES)
+app = typer.Typer(add_completion=False)
 
 
 def slices(block: TradeBlock, span_ns: int) -> Iterator[TradeBlock]:
@@ -166,7 +166,7 @@ def report_lines(summary: dict[str, object], out: Path) -> Iterator[str]:
     yield f"report: {out / 'report.html'}"
 
 
-@app.command()
+@app.command(epilog=EXIT_CODES)
 def trade(
     config: ConfigOption = "demo",
     assignments: SetOption = None,
