@@ -220,7 +220,9 @@ class Backtest:
                 trader.run(block)
             record.rows.append(trader.state.take_rows())
             seen = [(d.ts, repr(d)) for d in record.decisions]
-            seen += [(f.ts, repr(f)) for f in record.fills]
+            # On bars an order may fill at the open of the bar that begins where another closed:
+            # a fill at the instant of a cut belongs to what follows it.
+            seen += [(f.ts + 1, repr(f)) for f in record.fills]
             for rows in record.rows:
                 times = rows["bar"]["t_close"].tolist()
                 seen += [(ts, _fingerprint(ts, rows[k])) for k, ts in enumerate(times)]

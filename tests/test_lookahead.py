@@ -82,8 +82,18 @@ def backtest(kind: str) -> Backtest:
 
 @KINDS
 def test_an_honest_trader_passes(kind: str) -> None:
-    violations, cuts = backtest(kind).check_lookahead(SAMPLES)
-    assert cuts == SAMPLES
+    violations, cuts = backtest(kind).check_lookahead(2 * SAMPLES)
+    assert cuts == 2 * SAMPLES
+    assert violations == []
+
+
+def test_a_fill_at_an_open_is_no_look_ahead_at_the_close_before_it() -> None:
+    test = backtest("bars")
+    record = test.run().record
+    closes = [decision.ts for decision in record.decisions if decision.accepted]
+    opened = [fill.ts for fill in record.fills]
+    assert set(closes) & set(opened), "no entry was filled at the open after its decision"
+    violations, _ = test.check_lookahead(len(record.decisions))
     assert violations == []
 
 

@@ -13,7 +13,7 @@ from run_samples import EASY, TRADES_PER_DAY, easy, market, run_of
 import mia
 from mia.backtest import Backtest
 from mia.command_line import run_app
-from mia.config.settings import load_settings
+from mia.config.settings import known_keys, load_settings
 from mia.core.base_types import TradeBlock
 from mia.errors import ConfigError
 from mia.trader.demo import SLICE_NS, app, panel, report_lines, run_demo, slices
@@ -42,7 +42,8 @@ def trade(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]):
 def test_the_demo_trades_a_session_and_leaves_a_report(trade, tmp_path: Path) -> None:
     code, out, err = trade("--config", "demo", "--out", "results", *QUICK)
     assert code == 0
-    assert "synthetic market, seed 1, session 20250310, paper mode" in err
+    seed = known_keys()["demo.seed"]
+    assert f"synthetic market, seed {seed}, session 20250310, paper mode" in err
     assert "report: results/report.html" in out
     names = {path.name for path in (tmp_path / "results").iterdir()}
     assert names == {
