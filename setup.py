@@ -21,6 +21,7 @@ MODULES = (
     "evidence",
     "feature_score",
     "footprint",
+    "hedge_flow",
     "large_trades",
     "levels",
     "market_state",

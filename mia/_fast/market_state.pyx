@@ -543,7 +543,7 @@ cdef class MarketState:
             raise ValueError("data lie outside the session table")
         if self._session >= 0:
             self._end_session()
-            self.options.begin_session(&self._sessions[self._session])
+            self.options.end_session(&self._sessions[self._session])
         self._session = k
         if self._contract != self._next_contract:
             self._contract = self._next_contract

@@ -2,16 +2,12 @@
 
 from libc.stdint cimport int64_t
 
+from mia._fast.hedge_flow cimport HedgeFlow
 from mia._fast.records cimport Bar, OptionsInput, Params, Session
 
 
 cdef enum:
     PROFILE_LEVELS = 121
-    MINUTES = 390               # of a full session of regular hours
-    DOLLAR_SESSIONS = 20
-    HALF_HOURS = 13
-    FLOW_SESSIONS = 60
-    FLOW_MIN_SESSIONS = 20
 
 
 cdef struct Snapshot:           # what one chain says; index points unless said
@@ -45,8 +41,8 @@ cdef struct Snapshot:           # what one chain says; index points unless said
 cdef class OptionsState:
     cdef double _half_life_ns           # of the basis
     cdef double _max_error              # of the basis against the carry model, points
-    cdef double _dvol                   # expected change of volatility, vol points
-    cdef bint active                    # chains are expected or were seen
+    cdef bint active                    # chains are expected or were given: volume is counted
+    cdef bint _fed                      # chains or VIX were given: the output is of this class
     cdef readonly bint has_snapshot
     cdef Snapshot _snapshot
     cdef Snapshot[::1] _queue           # not yet effective, ascending
@@ -62,20 +58,14 @@ cdef class OptionsState:
     cdef int64_t _vix_at                # older of the times of VIX and VIX3M, 0 without
     cdef int64_t _vix_known             # newer of them
     cdef double _vix_term               # ln(VIX/VIX3M)
-    cdef double[::1] _dollars           # of today by minutes before the close
-    cdef double[:, ::1] _past_dollars   # of sessions, cumulated from the close backward
-    cdef double[::1] _median_dollars    # over them by minutes to the close
-    cdef int64_t _dollar_sessions       # ever pushed
-    cdef double _flow_today[13]         # x at the first close of each half hour, nan without
-    cdef double[:, ::1] _flows          # of past sessions, shape (13, 60)
-    cdef int64_t _flow_counts[13]       # ever pushed
+    cdef HedgeFlow _hedging
     cdef readonly double spot           # S at the newest close, nan unknown
     cdef readonly double basis          # ES less S, points
     cdef readonly double quality        # q
     cdef readonly double gex            # USD per 1 % at S, from the profile
     cdef readonly double flow           # x of F12, nan unknown
 
-    cdef void begin_session(self, const Session* ended) noexcept nogil
+    cdef void end_session(self, const Session* ended) noexcept nogil
     cdef void change_contract(self, int64_t settle) noexcept nogil
     cdef void refresh(
         self,
@@ -91,9 +81,6 @@ cdef class OptionsState:
     cdef double _model_basis(self, double es, int64_t now) noexcept nogil
     cdef double _basis(self, double es, int64_t now, const Session* session) noexcept nogil
     cdef double _quality(self, int64_t now, const Session* session) noexcept nogil
-    cdef double _hedge_flow(self, int64_t now, const Session* session) noexcept nogil
-    cdef void _add_dollars(self, const Bar* bar, const Session* session) noexcept nogil
-    cdef double _flow_median(self, int64_t half_hour) noexcept nogil
     cdef void _evaluate(
         self, int64_t now, const Session* session, OptionsInput* out
     ) noexcept nogil

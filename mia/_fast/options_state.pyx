@@ -13,19 +13,16 @@ from libc.string cimport memset
 
 import numpy as np
 
+from mia._fast.hedge_flow cimport HedgeFlow
 from mia._fast.records cimport clip, ge, gt, lt, sgn
-from mia._fast.statistics cimport sort_doubles
 
 cdef double YEAR_NS = 365.0 * 86400e9
-cdef double DAY_NS = 86400e9
 cdef int64_t MINUTE_NS = 60_000_000_000
-cdef int64_t HALF_HOUR_NS = 30 * MINUTE_NS
 cdef int64_t PRICE_REACH_NS = 5 * MINUTE_NS     # a price farther from the quotes is not theirs
 cdef int64_t VIX_AGE_NS = 5 * MINUTE_NS
 cdef double MISSING = 0.2
 cdef double EVENING = 0.6
 cdef double MAX_SPOT_GAP = 0.0015
-cdef double DOLLARS_PER_TICK = 12.5             # of one ES contract at one tick of price
 
 cdef Snapshot _record
 cdef const Snapshot[::1] _records = <Snapshot[:1]> &_record
@@ -61,20 +58,13 @@ cdef class OptionsState:
 
     def __cinit__(self, params):
         cdef const Params[::1] view = params
-        cdef int k
         if view.shape[0] != 1:
             raise ValueError(f"params must hold one record, held {view.shape[0]}")
         self._half_life_ns = view[0].opt_basis_half_life_s * 1e9
         self._max_error = view[0].opt_basis_max_err
-        self._dvol = view[0].feat_f12_dvol
+        self._hedging = HedgeFlow(view[0].feat_f12_dvol)
         self.active = view[0].sources_options != 0
         self._queue = np.zeros(4, SNAPSHOT_DTYPE)
-        self._dollars = np.zeros(MINUTES)
-        self._past_dollars = np.zeros((DOLLAR_SESSIONS, MINUTES + 1))
-        self._median_dollars = np.zeros(MINUTES + 1)
-        self._flows = np.zeros((HALF_HOURS, FLOW_SESSIONS))
-        for k in range(HALF_HOURS):
-            self._flow_today[k] = NAN
         self._ema = NAN
         self._carry = NAN
         self.spot = NAN
@@ -114,7 +104,8 @@ cdef class OptionsState:
         for k in range(n):
             self._queue[self._last + k] = snapshots[k]
         self._last += n
-        self.active = True
+        self._fed = self._fed or n > 0
+        self.active = self.active or self._fed
 
     def set_vix(self, int64_t vix_at, double vix, int64_t vix3m_at, double vix3m):
         """Take VIX and VIX3M with their times; while fresh they decide the term feature.
@@ -129,6 +120,7 @@ cdef class OptionsState:
         self._vix_at = min(vix_at, vix3m_at)
         self._vix_known = max(vix_at, vix3m_at)
         self._vix_term = np.log(vix / vix3m)
+        self._fed = True
         self.active = True
 
     def update(
@@ -165,7 +157,7 @@ cdef class OptionsState:
         """
         if ended.shape[0] != 1:
             raise ValueError(f"one session ends, were {ended.shape[0]}")
-        self.begin_session(&ended[0])
+        self.end_session(&ended[0])
 
     @property
     def snapshot(self):
@@ -177,37 +169,10 @@ cdef class OptionsState:
         view[0] = self._snapshot
         return copy
 
-    cdef void begin_session(self, const Session* ended) noexcept nogil:
-        """Keep what the next session needs of the one that ended."""
-        cdef int k
-        cdef Py_ssize_t m, n, j
-        cdef double early = 0.0, late = 0.0, total = 0.0
-        cdef double[20] column
-        cdef double* row
-        if not self.active:
-            return
-        for k in range(HALF_HOURS):
-            if not isnan(self._flow_today[k]):
-                self._flows[k, self._flow_counts[k] % FLOW_SESSIONS] = self._flow_today[k]
-                self._flow_counts[k] += 1
-                self._flow_today[k] = NAN
-        for m in range(30):
-            late += self._dollars[m]
-            early += self._dollars[MINUTES - 1 - m]
-        # Half days and days that were seen in part say nothing of a full day's volume.
-        if ended.t_rth_close - ended.t_rth_open == MINUTES * MINUTE_NS and early > 0.0 < late:
-            row = &self._past_dollars[self._dollar_sessions % DOLLAR_SESSIONS, 0]
-            for m in range(MINUTES):
-                total += self._dollars[m]
-                row[m + 1] = total
-            self._dollar_sessions += 1
-            n = min(self._dollar_sessions, <int64_t> DOLLAR_SESSIONS)
-            for m in range(1, MINUTES + 1):
-                for j in range(n):
-                    column[j] = self._past_dollars[j, m]
-                self._median_dollars[m] = _median(column, n)
-        for m in range(MINUTES):
-            self._dollars[m] = 0.0
+    cdef void end_session(self, const Session* ended) noexcept nogil:
+        """Keep what later sessions need of the one that ended."""
+        if self.active:
+            self._hedging.end_session(ended)
 
     cdef void change_contract(self, int64_t settle) noexcept nogil:
         """Drop the basis: the next contract has another."""
@@ -224,7 +189,7 @@ cdef class OptionsState:
         const Session* session,
         OptionsInput* out,
     ) noexcept nogil:
-        """Bring everything up to date at the close of `last`."""
+        """Bring everything up to date at the close of `last`; `out` stays before any source."""
         cdef int64_t now = last.t_close
         cdef double es = 0.25 * <double> last.close, at
         while self._first < self._last and self._queue[self._first].effective <= now:
@@ -233,7 +198,9 @@ cdef class OptionsState:
         if self._first == self._last:
             self._first = 0
             self._last = 0
-        self._add_dollars(last, session)
+        self._hedging.add(last, session)
+        if not self._fed:
+            return
         memset(out, 0, sizeof(OptionsInput))
         out.gamma_flip = NAN
         out.call_wall = NAN
@@ -283,7 +250,8 @@ cdef class OptionsState:
             value[2] = clip(
                 (self.spot - 0.5 * (chain.call_wall + chain.put_wall)) / (0.5 * width), -1.0, 1.0
             )
-        value[3] = self._hedge_flow(now, session)
+        self.flow = self._hedging.flow(chain.cex, chain.vex, now, session)
+        value[3] = self._hedging.feature(self.flow, now, session)
         value[4] = chain.skew
         value[5] = chain.term
         for k in range(6):
@@ -389,40 +357,6 @@ cdef class OptionsState:
             q *= 1.0 - 0.5 * chain.zero_dte_share * elapsed
         return q
 
-    cdef double _hedge_flow(self, int64_t now, const Session* session) noexcept nogil:
-        """F12 before q; nan without enough sessions or outside RTH."""
-        cdef int64_t left = session.t_rth_close - now, half_hour
-        cdef Py_ssize_t minutes
-        cdef double hedging, median
-        if not session.t_rth_open <= now < session.t_rth_close:
-            return NAN
-        if self._dollar_sessions < DOLLAR_SESSIONS:
-            return NAN
-        minutes = min(<int64_t> MINUTES, (left + MINUTE_NS - 1) // MINUTE_NS)
-        if self._median_dollars[minutes] <= 0.0:
-            return NAN
-        hedging = -(self._snapshot.cex * <double> left / DAY_NS + self._snapshot.vex * self._dvol)
-        self.flow = hedging / (0.05 * self._median_dollars[minutes])
-        half_hour = min(<int64_t> HALF_HOURS - 1, (now - session.t_rth_open) // HALF_HOUR_NS)
-        if isnan(self._flow_today[half_hour]):
-            self._flow_today[half_hour] = self.flow
-        if self._flow_counts[half_hour] < FLOW_MIN_SESSIONS:
-            return NAN
-        median = self._flow_median(half_hour)
-        return clip(self.flow - median, -1.0, 1.0)
-
-    cdef double _flow_median(self, int64_t half_hour) noexcept nogil:
-        cdef double[60] values
-        cdef Py_ssize_t k, n = min(self._flow_counts[half_hour], <int64_t> FLOW_SESSIONS)
-        for k in range(n):
-            values[k] = self._flows[half_hour, k]
-        return _median(values, n)
-
-    cdef void _add_dollars(self, const Bar* bar, const Session* session) noexcept nogil:
-        cdef int64_t minute = (session.t_rth_close - bar.t_open - 1) // MINUTE_NS
-        if session.t_rth_open <= bar.t_open < session.t_rth_close and minute < MINUTES:
-            self._dollars[minute] += DOLLARS_PER_TICK * <double> bar.volume * <double> bar.close
-
 
 cdef double _price_at(const Bar* last, Py_ssize_t count, int64_t ts) noexcept nogil:
     """ES in points at the close nearest to `ts`, nan if none of the last 128 is near."""
@@ -437,8 +371,3 @@ cdef double _price_at(const Bar* last, Py_ssize_t count, int64_t ts) noexcept no
     if gap > PRICE_REACH_NS or gap < -PRICE_REACH_NS:
         return NAN
     return 0.25 * <double> (last - k).close
-
-
-cdef double _median(double* values, Py_ssize_t n) noexcept nogil:
-    sort_doubles(values, n)
-    return values[n // 2] if n % 2 else 0.5 * (values[n // 2 - 1] + values[n // 2])
