@@ -65,7 +65,7 @@ def a_context(**changed: Any) -> Context:
         ts=at("10:30"),
         t_open=at("10:29"),
         session_id=SESSION,
-        index=990,
+        bar_index=990,
         contract="ESZ25",
         open=24_994,
         high=25_000,
@@ -118,7 +118,7 @@ def a_context(**changed: Any) -> Context:
         vix=18.0,
         setups=(a_setup(),),
     )
-    return replace(context, **changed)
+    return context._replace(**changed)
 
 
 def a_proposal(**changed: Any) -> Proposal:

@@ -35,7 +35,7 @@ def context_of(row: Mapping[str, Any], contract: str, vix: float) -> Context:
         ts=bar["t_close"],
         t_open=bar["t_open"],
         session_id=bar["session_id"],
-        index=row["index"],
+        bar_index=row["index"],
         contract=contract,
         open=bar["open"],
         high=bar["high"],

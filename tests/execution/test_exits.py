@@ -223,7 +223,7 @@ def test_one_ball_is_not_two(closes) -> None:
     trade = a_trade()
     base = {"active_dir": 1, "active_low": 24_990, "active_high": 25_001}
     for context in closes:
-        assert at_close(trade, replace(context, **base)) is None
+        assert at_close(trade, context._replace(**base)) is None
 
 
 def test_two_balls_fall_back_to_the_base_at_entry() -> None:
