@@ -18,11 +18,8 @@ BEGIN, END = "<!-- {} -->\n", "<!-- end of {} -->"
 NO_EFFECT = frozenset(
     {
         "profile.tpo",
-        "feat.f12_dvol",
         "bars.reversal_ticks",
         "book.sample_ms",
-        "opt.basis_half_life_s",
-        "opt.basis_max_err",
         "ml.min_trades",
         "risk.max_positions",
     }

@@ -11,7 +11,7 @@ from mia.core.kernel_params import kernel_params
 
 FIELDS = records.PARAMS_DTYPE.names or ()
 FRAMES = [f"mtf_frame_{k}" for k in range(4)]
-ELSEWHERE = {"stream", "book", "opt", "gate", "cost", "fill", "risk", "exit", "ml", "account"}
+ELSEWHERE = {"stream", "book", "gate", "cost", "fill", "risk", "exit", "ml", "account"}
 """Groups that only Python reads."""
 
 
