@@ -54,6 +54,7 @@ def run_app(app: typer.Typer, name: str) -> NoReturn:
         code = _complain(str(error), error.exit_code)
     except KeyboardInterrupt:
         code = _complain("interrupted", interrupts.INTERRUPTED)
+        interrupts.settle()
     except BrokenPipeError:
         _discard_output()
         code = 1

@@ -38,6 +38,16 @@ def check() -> None:
         raise KeyboardInterrupt
 
 
+def settle() -> None:
+    """Let the process end with its exit code after an interrupt that was dealt with.
+
+    An interrupt that passes through ``exec`` of a text, as when an import makes a dataclass,
+    makes Python end itself by the signal even though it was caught.
+    """
+    if _pending and hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+
+
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
     if number == signal.SIGTERM:
         os._exit(TERMINATED)
