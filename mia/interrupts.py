@@ -2,6 +2,7 @@
 
 import os
 import signal
+import sys
 from types import FrameType
 from typing import NoReturn
 
@@ -24,6 +25,8 @@ def unwind() -> None:
     """Let signals unwind like an error, so that nothing half-made stays."""
     signal.signal(signal.SIGINT, _interrupt)
     signal.signal(signal.SIGTERM, _terminate)
+    if sys.unraisablehook is sys.__unraisablehook__:
+        sys.unraisablehook = _report
 
 
 def check() -> None:
@@ -39,13 +42,21 @@ def check() -> None:
 
 
 def settle() -> None:
-    """Let the process end with its exit code after an interrupt that was dealt with.
+    """End the process here after an interrupt that was dealt with; do nothing without one.
 
     An interrupt that passes through ``exec`` of a text, as when an import makes a dataclass,
-    makes Python end itself by the signal even though it was caught.
+    makes Python end itself by the signal in the end, even though it was caught.
     """
-    if _pending and hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    if _pending:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(INTERRUPTED)
+
+
+def _report(unraisable: "sys.UnraisableHookArgs") -> None:
+    # An interrupt that Python drops in a callback is not lost: `check` raises it again.
+    if not isinstance(unraisable.exc_value, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
 
 
 def _leave(number: int, frame: FrameType | None) -> NoReturn:
