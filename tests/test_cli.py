@@ -490,7 +490,7 @@ def interrupted(delay: float, number: int, *argv: str) -> tuple[int, str]:
 LONG = ("-m", "mia.cli", "backtest", "--synthetic", "--days", "200", "--trades-per-day", "300000")
 
 
-@pytest.mark.parametrize("delay", [0.4, 2.5])
+@pytest.mark.parametrize("delay", [1.0, 2.5])
 def test_ctrl_c_leaves_no_traceback_and_no_file(tmp_path: Path, delay: float) -> None:
     code, err = interrupted(delay, signal.SIGINT, *LONG, "--out", "o")
     assert (code, err) == (interrupts.INTERRUPTED, "mia: interrupted\n")
