@@ -18,6 +18,8 @@ from mia.data.synthetic.market import SyntheticMarket
 SEED = 11
 SESSIONS = 2
 TRADES_PER_DAY = 500_000
+PARAMS = kernel_params()
+SESSION_TABLE = session_table(20250307, 20250401)
 
 
 def load_baseline():
@@ -48,7 +50,7 @@ def tape(sessions=SESSIONS, trades_per_day=TRADES_PER_DAY):
 
 
 def state_for(columns, **kwargs):
-    state = market_state.MarketState(kernel_params(), session_table(20250307, 20250401), **kwargs)
+    state = market_state.MarketState(PARAMS, SESSION_TABLE, **kwargs)
     state.wake = 0
     return state
 
@@ -110,9 +112,9 @@ class Close:
 
 class OnTrade:
     def setup(self):
-        columns = tape(1, 60_000)
+        columns = tape(1)
         self.state = state_for(columns)
-        self.trades = list(zip(*[column[:20_000].tolist() for column in columns], strict=True))
+        self.trades = list(zip(*[column[:100_000].tolist() for column in columns], strict=True))
 
     def track_nanoseconds_per_call(self):
         def run():
