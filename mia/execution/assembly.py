@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from mia._fast.market_state import MarketState
 from mia.config.limits import EffectiveLimits
-from mia.config.method import Group
+from mia.config.method import Cost, Fill, Group
 from mia.config.settings import LoadedSettings
 from mia.core import sessions
 from mia.core.base_types import EventSink, SignalFilter
@@ -14,6 +14,7 @@ from mia.errors import ConfigError
 from mia.execution.simple_trader import SimpleTrader, VixSource
 from mia.execution.simulated_broker import SimulatedBroker
 from mia.features.options_feed import SnapshotSource
+from mia.strategies.proposals import group
 from mia.strategies.session_facts import NewsWindow, no_news_calendar
 
 
@@ -104,7 +105,7 @@ def simulated_trader(
         False decides everything and sends nothing.
     """
     settings = plan.groups
-    broker = SimulatedBroker(settings["cost"], settings["fill"])  # type: ignore[arg-type]
+    broker = SimulatedBroker(group(settings, "cost", Cost), group(settings, "fill", Fill))
     return SimpleTrader(
         state,
         broker,

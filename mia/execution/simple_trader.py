@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from mia._fast import market_state
 from mia.config.instruments import instrument
 from mia.config.limits import EffectiveLimits
-from mia.config.method import Group
+from mia.config.method import Gate, Group
 from mia.core.bar_records import bars_of
 from mia.core.base_types import (
     Block,
@@ -38,6 +38,7 @@ from mia.execution.open_position import Position, trade_id
 from mia.execution.risk_manager import RiskManager, position_equivalents
 from mia.features.context import context_of
 from mia.features.options_feed import SnapshotSource, give_options
+from mia.strategies.proposals import group
 from mia.strategies.session_facts import NewsWindow, SessionFacts, no_news_calendar
 from mia.strategies.session_hours import session_hours
 from mia.strategies.signal_generator import SignalGenerator
@@ -148,7 +149,7 @@ class SimpleTrader:
         self._news_window = news_window
         self._options = options
         self._send = send
-        self._end_min = groups["gate"].end_min  # type: ignore[attr-defined]
+        self._end_min = group(groups, "gate", Gate).end_min
         self._contracts: dict[str, int] = {}
         self._facts: SessionFacts | None = None
         self._last_price = 0

@@ -43,7 +43,7 @@ class RunRecord:
 
     def publish(self, topic: str, event: object) -> None:
         """Keep an event of a topic that is known, pass over others."""
-        kept = {
+        topics: dict[str, list[Any]] = {
             "session": self.sessions,
             "decision": self.decisions,
             "fill": self.fills,
@@ -52,9 +52,9 @@ class RunRecord:
             "mark": self.marks,
             "rows": self.rows,
             "kill": self.kills,
-        }.get(topic)
-        if kept is not None:
-            kept.append(event)  # type: ignore[attr-defined]
+        }
+        if topic in topics:
+            topics[topic].append(event)
 
     def rejections(self, waits: int, no_setups: int) -> dict[str, int]:
         """Count why closes and proposals became no order, most frequent first.
