@@ -115,3 +115,38 @@ def test_context_says_what_the_newest_row_says(
     assert context.contract == "ESM25"
     assert context.vix == 17.5
     assert len(context.setups) == row["n_setups"]
+
+
+def test_context_fields_are_those_of_the_row_by_name(
+    state: market_state.MarketState, rows: np.ndarray
+) -> None:
+    fields = state.newest
+    assert fields is not None
+    context = context_of(fields, "ESM25", 17.5)
+    row = rows[-1]
+    names = (
+        "atr atr_ref vr vwap vwap_sd t_rth_close feature_quality feature_score price_score mtf "
+        "micro_anomaly gamma_pin spread options_quality call_wall put_wall gamma_flip"
+    )
+    for name in names.split():
+        assert np.array_equal(getattr(context, name), row[name], equal_nan=True), name
+    battle = "vikings defenders golden base_quality base_dir active_dir active_low active_high"
+    for name in (*battle.split(), "violated"):
+        assert getattr(context, name) == row["battle"][name], name
+    for name in ("resistance", "support"):
+        assert np.array_equal(getattr(context, name), row["regime"][name], equal_nan=True), name
+    assert context.regime_confidence == row["regime"]["confidence"]
+    assert context.bn_confidence == row["battle"]["confidence"]
+
+
+def test_columns_are_the_fields_of_the_rows_by_name(rows: np.ndarray) -> None:
+    columns = feature_columns(rows)
+    for name in ("cvd", "vwap", "vwap_sd", "poc", "vah", "val", "atr", "mtf", "feature_score"):
+        assert np.array_equal(columns[name], rows[name], equal_nan=True), name
+    for name in ("open", "high", "low", "close", "volume", "bid_volume", "ask_volume"):
+        assert np.array_equal(columns[name], rows["bar"][name]), name
+    for name in ("vikings", "defenders", "base_quality", "base_dir"):
+        assert np.array_equal(columns[name], rows["battle"][name]), name
+    assert np.array_equal(columns["golden_rule"], rows["battle"]["golden"])
+    assert np.array_equal(columns["confluence"], rows["price_score"])
+    assert np.any(columns["vah"] != columns["val"])
