@@ -6,6 +6,7 @@
     ├── UsageError (2)          a command line that contradicts itself
     ├── ConfigError (3)         unknown key, contradictory limits, missing profile
     ├── BrokerError (4)         the broker cannot be reached or refuses
+    │   └── OrderRefused        an order was not sent: the last gate refused it
     ├── DataError (5)           data missing, stale or not what it claims to be
     │   └── FormatError         a file is truncated, foreign or of another format
     ├── RiskHalt (6)            a risk limit stopped trading
@@ -40,6 +41,22 @@ class BrokerError(MiaError):
     """The broker cannot be reached or refused a request."""
 
     exit_code: ClassVar[int] = 4
+
+
+class OrderRefused(BrokerError):
+    """An order was not sent, because the last gate before the broker refused it.
+
+    Parameters
+    ----------
+    code : str
+        Reason code of the gate.
+    text : str
+        One line for people.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(f"{code}: {text}")
+        self.code = code
 
 
 class DataError(MiaError):

@@ -7,7 +7,6 @@ the data before it, and an order acts from the data after it.
 """
 
 from collections.abc import Mapping
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,7 +19,6 @@ from mia.core.bar_records import bars_of
 from mia.core.base_types import (
     Block,
     BracketOrder,
-    Broker,
     Context,
     Decision,
     EventSink,
@@ -31,7 +29,8 @@ from mia.core.base_types import (
     TradingState,
 )
 from mia.data.contracts import parse_contract
-from mia.errors import BrokerError, DataError
+from mia.errors import BrokerError, DataError, OrderRefused
+from mia.execution.cycle_plugs import NoVix, SimulatedMatching, VixSource
 from mia.execution.exits import ExitRules, ExitTrade, MoveStop
 from mia.execution.kill_switch import Exposure, KillSwitch
 from mia.execution.open_position import Position, trade_id
@@ -48,42 +47,7 @@ _SETUP = 0
 _CLOSE_EVENT = market_state.CLOSE
 _IDLE_WAKE = market_state.SETUP | market_state.SESSION
 _BUSY_WAKE = market_state.CLOSE | market_state.SESSION
-
-
-class SimulatedMatching(Broker, Protocol):
-    """A broker that is shown the tape."""
-
-    def advance(self, block: TradeBlock | NDArray[np.void], start: int, stop: int) -> int:
-        """Match working orders with trades or bars to the next fill; return where it stopped."""
-        ...
-
-    def is_open(self, bracket_id: str) -> bool:
-        """Whether a bracket has a position or an entry that may still fill."""
-        ...
-
-    def excursions(self, bracket_id: str) -> tuple[int, int]:
-        """Return the best and the worst open profit of a bracket in ticks."""
-        ...
-
-    def close_out(self, bracket_id: str, ts: int, price: int) -> None:
-        """End a bracket for good, what is open at a price that was traded, without slippage."""
-        ...
-
-
-class VixSource(Protocol):
-    """VIX as it was known."""
-
-    def at(self, ts: int) -> float:
-        """Return the last value known at `ts` (ns UTC), nan without one."""
-        ...
-
-
-class NoVix:
-    """A session without VIX says so: nan."""
-
-    def at(self, ts: int) -> float:
-        """Return nan."""
-        return float("nan")
+_SECOND_NS = 1_000_000_000
 
 
 class SimpleTrader:
@@ -99,7 +63,8 @@ class SimpleTrader:
     groups : mapping of str to Group
         Groups of the method by name.
     sink : EventSink
-        Told of ``session``, ``decision``, ``fill``, ``closed``, ``mark``, ``rows`` and ``kill``.
+        Told of ``session``, ``decision``, ``sent``, ``refused``, ``fill``, ``managed``,
+        ``closed``, ``unfilled``, ``mark``, ``rows`` and ``kill``.
     vix : VixSource
     news_window : callable
         See `mia.strategies.session_facts.NewsWindow`.
@@ -154,6 +119,12 @@ class SimpleTrader:
         self._facts: SessionFacts | None = None
         self._last_price = 0
         self._last_ts = 0
+        self._checked_second = 0
+
+    @property
+    def facts(self) -> SessionFacts | None:
+        """What gates know beside the market; None before the first decision."""
+        return self._facts
 
     def run(self, block: Block) -> None:
         """Take a block of market data.
@@ -182,9 +153,7 @@ class SimpleTrader:
             if position.open_quantity and position.exit_reason is None:
                 position.exit_reason = ExitReason.SESSION_END
             self.broker.close_out(position.trade_id, self._last_ts, self._last_price)
-            for fill in self.broker.poll():
-                self._take_fill(fill)
-            self._settle()
+            self.collect()
         ordinal = self._contracts.setdefault(contract, len(self._contracts))
         settles = 0 if self._options is None else parse_contract(contract).expiry
         self.state.set_contract(ordinal, settles)
@@ -195,8 +164,23 @@ class SimpleTrader:
         columns = (block.ts_event, block.price, block.size, block.aggressor_side)
         start, n = 0, len(block)
         while start < n:
-            state.wake = _IDLE_WAKE if self.position is None else _BUSY_WAKE
-            stop = state.advance(*columns, start)
+            if self.position is None:
+                state.wake = _IDLE_WAKE
+                stop = state.advance(*columns, start)
+            else:
+                # What is held is looked at every second, not at closes only.
+                state.wake = _BUSY_WAKE
+                second = int(block.ts_event[start]) // _SECOND_NS
+                self.check(second * _SECOND_NS)
+                after = block.ts_event[start:].searchsorted((second + 1) * _SECOND_NS)
+                reach = start + max(int(after), 1)
+                stop = state.advance(
+                    block.ts_event[:reach],
+                    block.price[:reach],
+                    block.size[:reach],
+                    block.aggressor_side[:reach],
+                    start,
+                )
             if stop > start:
                 self._match(block, start, stop)
                 self._last_price = int(block.price[stop - 1])
@@ -221,9 +205,62 @@ class SimpleTrader:
         """Show the broker what the state has seen, fill by fill."""
         while self.position is not None and start < stop:
             start = self.broker.advance(block, start, stop)
-            for fill in self.broker.poll():
-                self._take_fill(fill)
-            self._settle()
+            self.collect()
+
+    def collect(self) -> None:
+        """Take the fills that the broker has, and book the position if it is done."""
+        for fill in self.broker.poll():
+            self._take_fill(fill)
+        self._settle()
+
+    def advance_clock(self, now: int) -> None:
+        """Close the bar that has ended by `now` (ns UTC), though no trade came after it."""
+        self.state.wake = _IDLE_WAKE if self.position is None else _BUSY_WAKE
+        self._handle(self.state.advance_clock(now))
+
+    def check(self, ts: int) -> TradingState:
+        """Hold what is held and what works against the kill switch, at most once a second.
+
+        Parameters
+        ----------
+        ts : int
+            Now, ns UTC; whoever has no trades to show calls this every second.
+
+        Returns
+        -------
+        TradingState
+            An entry that works above NORMAL is cancelled, a position from HALT_TRADING on is
+            closed at market.
+        """
+        position, facts = self.position, self._facts
+        if ts // _SECOND_NS == self._checked_second or facts is None:
+            return self.kill_switch.state
+        self._checked_second = ts // _SECOND_NS
+        exposure, _ = self._exposure(self._last_price)
+        state = self.kill_switch.check(ts, facts.hours.session_id, exposure, self.vix.at(ts))
+        if position is None or state is TradingState.NORMAL:
+            return state
+        if position.entry_works:
+            self.broker.cancel_entry(position.trade_id, ts)
+            position.bars_left = 0
+        held = position.trade is not None and position.open_quantity != 0
+        if state >= TradingState.HALT_TRADING and held and position.exit_reason is None:
+            position.exit_reason = ExitReason.KILL_STATE
+            self.broker.flatten(position.trade_id, ts)
+        return state
+
+    def adopt(self, position: Position, facts: Mapping[str, object]) -> None:
+        """Take up a position that an earlier run of the program left at the broker.
+
+        Parameters
+        ----------
+        position : Position
+            With the fills that were booked; later ones come through the broker.
+        facts : mapping
+            Of `SessionFacts.to_dict`.
+        """
+        self.position = position
+        self._session_facts(position.context).restore(facts)
 
     def _handle(self, events: int) -> None:
         if events & _CLOSE_EVENT:
@@ -256,18 +293,22 @@ class SimpleTrader:
         if any(setup.traded for setup in context.setups):
             self._propose(context, facts)
 
-    def _check_kill_switch(self, context: Context) -> TradingState:
+    def _exposure(self, price: float) -> tuple[Exposure, bool]:
+        """Return the account as the kill switch sees it, and whether an entry has filled."""
         position = self.position
-        exposure = Exposure(self.risk.day_pnl)
-        if position is not None and position.trade is not None:
-            held = position.open_quantity
-            worst = position.open_pnl(position.trade.stop) - position.costs
-            exposure = Exposure(
-                self.risk.day_pnl,
-                position.open_pnl(context.close),
-                worst,
-                position_equivalents(position.decision.symbol, held),
-            )
+        if position is None or position.trade is None:
+            return Exposure(self.risk.day_pnl), False
+        exposure = Exposure(
+            self.risk.day_pnl,
+            position.open_pnl(price),
+            position.open_pnl(position.trade.stop) - position.costs,
+            position_equivalents(position.decision.symbol, position.open_quantity),
+        )
+        return exposure, True
+
+    def _check_kill_switch(self, context: Context) -> TradingState:
+        exposure, filled = self._exposure(context.close)
+        if filled:
             self.sink.publish(
                 "mark", (context.ts, context.session_id, self.risk.equity + exposure.open_pnl)
             )
@@ -302,6 +343,7 @@ class SimpleTrader:
                     # The market has passed the new stop already: what it protects must go.
                     position.exit_reason = ExitReason.STOP
                     self.broker.flatten(position.trade_id, ts)
+        self.sink.publish("managed", position)
 
     def _propose(self, context: Context, facts: SessionFacts) -> None:
         position = self.position
@@ -328,28 +370,35 @@ class SimpleTrader:
     def _submit(self, decision: Decision, context: Context) -> None:
         proposal = decision.proposal
         name = trade_id(decision)
-        self.position = Position(
+        position = Position(
             name,
             decision,
             context,
             instrument(decision.symbol).tick_value,
             proposal.valid_bars,
         )
-        self.kill_switch.record_order(context.ts)
-        self.broker.submit(
-            BracketOrder(
-                name,
-                decision.symbol,
-                decision.contract,
-                proposal.side,
-                decision.quantity,
-                proposal.entry_type,
-                proposal.entry,
-                proposal.stop,
-                proposal.target,
-                context.ts,
-            )
+        order = BracketOrder(
+            name,
+            decision.symbol,
+            decision.contract,
+            proposal.side,
+            decision.quantity,
+            proposal.entry_type,
+            proposal.entry,
+            proposal.stop,
+            proposal.target,
+            context.ts,
         )
+        self.kill_switch.record_order(context.ts)
+        # It must be known before anything of it can be filled.
+        self.position = position
+        self.sink.publish("sent", position)
+        try:
+            self.broker.submit(order)
+        except OrderRefused as refusal:
+            self.position = None
+            self.sink.publish("refused", (decision, refusal))
+            self.kill_switch.record_reject(context.ts, context.session_id)
 
     def _take_fill(self, fill: Fill) -> None:
         self.sink.publish("fill", fill)
