@@ -42,6 +42,8 @@ class Position:
         What is managed; None before the first fill.
     exit_reason : ExitReason, optional
         Why it is being flattened at market, if it is.
+    fills : list of Fill
+        What was booked, in order.
     """
 
     trade_id: str
@@ -58,7 +60,7 @@ class Position:
     ts_exit: int = 0
     _entry_value: int = 0
     _exit_value: int = 0
-    _fills: list[Fill] = field(default_factory=list)
+    fills: list[Fill] = field(default_factory=list)
 
     @property
     def open_quantity(self) -> int:
@@ -80,7 +82,7 @@ class Position:
 
     def take(self, fill: Fill) -> bool:
         """Book a fill; True if it is the first of the entry."""
-        self._fills.append(fill)
+        self.fills.append(fill)
         self.costs += fill.commission
         self.slippage += fill.side * (fill.price - fill.reference_price) * fill.quantity
         if fill.role is OrderRole.ENTRY:

@@ -76,6 +76,7 @@ class SimpleTrader:
 
     Attributes
     ----------
+    groups : mapping of str to Group
     risk : RiskManager
     kill_switch : KillSwitch
     position : Position, optional
@@ -101,6 +102,7 @@ class SimpleTrader:
         self.state = state
         self.broker = broker
         self.limits = limits
+        self.groups = groups
         self.sink = sink
         self.risk = RiskManager(limits, groups)
         self.kill_switch = KillSwitch(
@@ -120,6 +122,7 @@ class SimpleTrader:
         self._last_price = 0
         self._last_ts = 0
         self._checked_second = 0
+        self._remembered: Mapping[str, object] | None = None
 
     @property
     def facts(self) -> SessionFacts | None:
@@ -147,7 +150,7 @@ class SimpleTrader:
             raise DataError(f"{block.contract}: {error}") from error
 
     def _change_contract(self, contract: str) -> None:
-        if self.position is not None:
+        if self.position is not None and self.contract:
             # Its data end here: what is held is closed where it last traded.
             position = self.position
             if position.open_quantity and position.exit_reason is None:
@@ -249,18 +252,21 @@ class SimpleTrader:
             self.broker.flatten(position.trade_id, ts)
         return state
 
-    def adopt(self, position: Position, facts: Mapping[str, object]) -> None:
+    def remember(self, facts: Mapping[str, object]) -> None:
+        """Let the first decision of this run know what `SessionFacts.to_dict` said of another."""
+        self._remembered = facts
+
+    def adopt(self, position: Position) -> None:
         """Take up a position that an earlier run of the program left at the broker.
 
         Parameters
         ----------
         position : Position
             With the fills that were booked; later ones come through the broker.
-        facts : mapping
-            Of `SessionFacts.to_dict`.
         """
         self.position = position
-        self._session_facts(position.context).restore(facts)
+        self._last_price = position.context.close
+        self._session_facts(position.context)
 
     def _handle(self, events: int) -> None:
         if events & _CLOSE_EVENT:
@@ -280,6 +286,8 @@ class SimpleTrader:
             )
             if facts is None:
                 facts = SessionFacts(hours, news_window=self._news_window)
+                if self._remembered is not None:
+                    facts.restore(self._remembered)
                 self._facts = facts
             facts.hours = hours
             self.risk.roll(context.session_id)
@@ -401,14 +409,15 @@ class SimpleTrader:
             self.kill_switch.record_reject(context.ts, context.session_id)
 
     def _take_fill(self, fill: Fill) -> None:
-        self.sink.publish("fill", fill)
         position = self.position
         if position is None or position.trade_id != fill.bracket_id:
+            self.sink.publish("fill", fill)
             raise DataError(f"a fill of {fill.bracket_id} belongs to no position of ours")
         adverse = fill.side * (fill.price - fill.reference_price)
         self.kill_switch.record_slippage(fill.ts, adverse)
         if position.take(fill):
             self.risk.record_entry(position.decision.session_id)
+        self.sink.publish("fill", fill)
         if position.open_quantity == 0 and position.entry_works:
             # The exchange closed what had filled; the rest of the entry must not open it again.
             self.broker.cancel_entry(position.trade_id, fill.ts)
