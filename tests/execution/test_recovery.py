@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 import pytest
+from run_samples import part
 
 from mia.backtest import Backtest
 from mia.config.settings import LoadedSettings, load_settings
@@ -23,7 +24,6 @@ from mia.execution.recovery import (
 )
 from mia.execution.simple_trader import SimpleTrader
 from mia.performance.recorder import RunRecord
-from run_samples import part
 
 EASED = (
     "trading_mode=data_collection",
