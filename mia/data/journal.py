@@ -15,6 +15,7 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
@@ -22,7 +23,7 @@ from typing import Self
 
 from mia.data import journal_check, journal_schema
 from mia.data.journal_check import DamageError, Quarantine, head_path, pack_head, read_head
-from mia.data.journal_disk import Reserve, sync_directory, sync_handle
+from mia.data.journal_disk import Reserve, sync_directory, sync_handle, write_at_start
 from mia.data.journal_schema import JournalEvent, JournalHead, Row, encode, link, to_event
 from mia.data.process_lock import ProcessLock
 from mia.errors import JournalError, JournalUnavailable
@@ -32,6 +33,7 @@ _IDLE_SECONDS = 1.0
 _REST_SECONDS = 0.002
 """Between two syncs: a burst is not slowed by one sync after the other, and one still lasts
 less than five milliseconds on a disk that syncs in three."""
+_CHUNK = 500
 _CHECKPOINT_BYTES = 64 << 20
 _BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_READ")
 
@@ -91,7 +93,7 @@ class Journal:
         self._wake = threading.Event()
         self._log = os.open(path.with_name(f"{path.name}-wal"), os.O_RDWR)
         self._head_file = os.open(head_path(path), os.O_RDWR | os.O_CREAT, 0o600)
-        os.pwrite(self._head_file, pack_head(head), 0)
+        write_at_start(self._head_file, pack_head(head))
         sync_handle(self._head_file)
         self._flusher = threading.Thread(target=self._flush, name="journal", daemon=True)
         self._flusher.start()
@@ -320,14 +322,21 @@ class Journal:
             return True
         return False
 
-    def _insert(self, row: Row) -> bool:
+    def _insert(self, *rows: Row) -> bool:
         try:
-            self._database.execute(journal_schema.INSERT, row)
+            if len(rows) == 1:
+                self._database.execute(journal_schema.INSERT, rows[0])
+            else:
+                self._database.execute("BEGIN IMMEDIATE")
+                self._database.executemany(journal_schema.INSERT, rows)
+                self._database.execute("COMMIT")
         except sqlite3.Error as error:
+            if self._database.in_transaction:
+                self._database.execute("ROLLBACK")
             broken = getattr(error, "sqlite_errorname", "").startswith(_BROKEN)
             self._ail(JournalHealth.FAILED if broken else JournalHealth.MEMORY, str(error))
             return False
-        self._stored = JournalHead(row[0], row[4])
+        self._stored = JournalHead(rows[-1][0], rows[-1][4])
         return True
 
     def _has_failed(self) -> bool:
@@ -349,7 +358,7 @@ class Journal:
                 try:
                     if not self._has_failed():
                         sync_handle(self._log)
-                        os.pwrite(self._head_file, pack_head(stored), 0)
+                        write_at_start(self._head_file, pack_head(stored))
                         self._durable = stored.seq
                 except OSError as error:
                     # Asking again would be answered with a success that is none.
@@ -379,12 +388,11 @@ class Journal:
     def _recover(self) -> None:
         """Write what waits in memory; be well again once the reserve is back as well."""
         with self._lock:
-            written = 0
-            while written < len(self._backlog) and self._insert(self._backlog[written]):
-                written += 1
-            del self._backlog[:written]
-            if self._backlog:
-                return
+            while self._backlog:
+                chunk = self._backlog[:_CHUNK]
+                if not self._insert(*chunk):
+                    return
+                del self._backlog[:_CHUNK]
         self._sync_up_to(self._stored.seq, False)
         roomy = self._reserve.fill()
         with self._lock:
@@ -425,13 +433,9 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, JournalHead]:
         head = journal_check.verify(database, durable)
     except DamageError as damage:
         raise _DamagedError(str(damage), database) from damage
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError):
-            if database is not None:
-                database.close()
-            raise
-        raise _DamagedError(f"unreadable: {error}", database) from error
-    except BaseException:
+    except BaseException as error:
+        if isinstance(error, sqlite3.Error) and journal_check.is_damage(error):
+            raise _DamagedError(f"unreadable: {error}", database) from error
         if database is not None:
             database.close()
         raise
@@ -439,7 +443,8 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, JournalHead]:
     database.execute("PRAGMA wal_autocheckpoint=0")
     database.execute("PRAGMA journal_mode=WAL")
     # Everything into the file itself; the log stays, empty, for as long as we are connected.
-    database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    with suppress(sqlite3.OperationalError):  # a full disk: the log is as good a place
+        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     sync_directory(path.parent)
     return database, head
 

@@ -28,8 +28,30 @@ _HEAD_SIZE = 52
 _PARTS = ("", "-wal", "-shm", "-head")
 
 
+_REFUSALS = (
+    "SQLITE_BUSY",
+    "SQLITE_CANTOPEN",
+    "SQLITE_FULL",
+    "SQLITE_IOERR_FSYNC",
+    "SQLITE_IOERR_LOCK",
+    "SQLITE_IOERR_NOMEM",
+    "SQLITE_IOERR_SHM",
+    "SQLITE_IOERR_TRUNCATE",
+    "SQLITE_IOERR_WRITE",
+    "SQLITE_LOCKED",
+    "SQLITE_NOMEM",
+    "SQLITE_PERM",
+    "SQLITE_READONLY",
+)
+
+
 class DamageError(Exception):
     """The journal is not what was written; the text says how that shows."""
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Tell a file that is not what was written from a disk that is full or refuses."""
+    return not getattr(error, "sqlite_errorname", "").startswith(_REFUSALS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,10 +104,16 @@ def verify(database: sqlite3.Connection, durable: JournalHead | None) -> Journal
         If anything is not as it was written.
     JournalError
         If a newer program wrote it.
+    sqlite3.Error
+        If the disk refuses.
     """
     try:
         return _verify(database, durable)
-    except (sqlite3.Error, UnicodeDecodeError, OverflowError) as error:
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        raise DamageError(f"unreadable: {error}") from error
+    except UnicodeDecodeError as error:
         raise DamageError(f"unreadable: {error}") from error
 
 

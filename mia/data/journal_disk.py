@@ -44,6 +44,12 @@ def sync_handle(handle: int) -> None:
         getattr(os, "fdatasync", os.fsync)(handle)
 
 
+def write_at_start(handle: int, data: bytes) -> None:
+    """Replace the first bytes of an open file in one write."""
+    os.lseek(handle, 0, os.SEEK_SET)
+    os.write(handle, data)
+
+
 def sync_directory(path: Path) -> None:
     """Make the names in a directory durable; Windows does so by itself."""
     if sys.platform == "win32":

@@ -5,6 +5,7 @@ Standard library only: the kill command reads it too.
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 from mia.errors import AlreadyRunning
@@ -52,9 +53,11 @@ class ProcessLock:
                 f"{what} is held by process {holder(self.path) or 'unknown'}: "
                 "stop it first; never delete its lock"
             )
-        os.ftruncate(handle, 0)
-        os.write(handle, f"{os.getpid()}\n".encode())
         self._handle = handle
+        with suppress(OSError):
+            # The name of the holder is a courtesy: a full disk must not keep anybody out.
+            os.ftruncate(handle, 0)
+            os.write(handle, f"{os.getpid()}\n".encode())
 
     def release(self) -> None:
         """Give the lock back; without one, do nothing."""
