@@ -422,6 +422,7 @@ def _connect(path: Path) -> tuple[sqlite3.Connection, JournalHead]:
         durable = read_head(path)
         log = path.with_name(f"{path.name}-wal")
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
+        journal_check.check_header(path)
         if path.stat().st_size == 0:
             if durable is not None:
                 raise DamageError("it is empty, but was not")

@@ -25,6 +25,7 @@ from mia.data.journal_schema import (
 from mia.errors import JournalError
 
 _HEAD_SIZE = 52
+_FORMATS = (b"\1\1", b"\2\2")
 _PARTS = ("", "-wal", "-shm", "-head")
 
 
@@ -91,6 +92,22 @@ def read_head(journal: Path) -> JournalHead | None:
     if len(data) != _HEAD_SIZE or data != pack_head(head):
         raise DamageError("the record of what was durable is damaged")
     return head
+
+
+def check_header(journal: Path) -> None:
+    """Look at what SQLite would answer by opening the file for reading only.
+
+    Only before the file is opened: to close a file drops this process's locks on it.
+
+    Raises
+    ------
+    DamageError
+        If the file begins neither as a new nor as a logged database does.
+    """
+    with journal.open("rb") as file:
+        header = file.read(20)
+    if header and (header[:16] != b"SQLite format 3\0" or header[18:] not in _FORMATS):
+        raise DamageError("its header is damaged")
 
 
 def verify(database: sqlite3.Connection, durable: JournalHead | None) -> JournalHead:

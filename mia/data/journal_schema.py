@@ -8,7 +8,7 @@ change, vanish or move without every later hash being wrong. Runs are events as 
 import hashlib
 import struct
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -58,8 +58,7 @@ class JournalHead:
     hash: bytes = GENESIS
 
 
-@dataclass(frozen=True, slots=True)
-class JournalEvent:
+class JournalEvent(NamedTuple):
     """One event.
 
     Attributes
