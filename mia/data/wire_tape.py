@@ -23,8 +23,9 @@ SECOND_NS = 1_000_000_000
 class WireProjection:
     """Projects blocks that follow one another; any split of a tape gives the same trades.
 
-    A trade without a quote has the quote of the trade before: the wire sends a quote only when it
-    changes, and never takes one back. Each session and each contract begins without one.
+    A trade without a quote, or with a crossed one, has that of the trade before: the wire sends a
+    quote only when it changes, and never takes one back. A contract begins without a quote, a
+    session without a trade before.
     """
 
     def __init__(self) -> None:
@@ -44,10 +45,12 @@ class WireProjection:
         cuts = np.flatnonzero(np.diff(ids)) + 1
         edges = [0, *cuts.tolist(), len(block)]
         for start, stop in itertools.pairwise(edges):
-            if block.contract != self._contract or ids[start] != self._session_id:
+            if block.contract != self._contract:
                 self._contract = block.contract
-                self._session_id = int(ids[start])
+                self._session_id = 0
                 self._quote = (MISSING_PRICE, MISSING_PRICE)
+            if ids[start] != self._session_id:
+                self._session_id = int(ids[start])
                 self._aggressor.reset()
             part = slice(start, stop)
             bid[part], ask[part] = self._standing(block.bid_price[part], block.ask_price[part])
@@ -63,7 +66,8 @@ class WireProjection:
     def _standing(
         self, bid: NDArray[np.int32], ask: NDArray[np.int32]
     ) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
-        quoted = (bid != MISSING_PRICE) | (ask != MISSING_PRICE)
+        has_bid, has_ask = bid != MISSING_PRICE, ask != MISSING_PRICE
+        quoted = (has_bid | has_ask) & ~(has_bid & has_ask & (bid > ask))
         newest = np.maximum.accumulate(np.where(quoted, np.arange(len(bid)), -1))
         before = newest < 0
         standing_bid = np.where(before, self._quote[0], bid[newest]).astype(np.int32)

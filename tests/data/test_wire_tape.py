@@ -81,23 +81,34 @@ def test_a_trade_without_a_quote_has_the_quote_that_stands() -> None:
     assert shown.aggressor_side.tolist() == [0, -1, 1]
 
 
-@pytest.mark.parametrize("contract", ["ESH25", "ESM25"], ids=["next session", "next contract"])
-def test_a_session_and_a_contract_begin_without_a_quote(contract: str) -> None:
+def test_a_crossed_quote_does_not_stand() -> None:
+    start = sessions.session_open(20250310)
+    shown = WireProjection().project(block([start] * 2, [101, 100], [100, 105], [101, 99]))
+    assert (shown.bid_price.tolist(), shown.ask_price.tolist()) == ([100, 100], [101, 101])
+
+
+def test_a_contract_begins_without_a_quote() -> None:
     none = MISSING_PRICE
-    first = sessions.session_open(20250310)
-    later = first if contract == "ESM25" else sessions.session_open(20250311)
+    first, later = (sessions.session_open(day) for day in (20250310, 20250311))
     projection = WireProjection()
     projection.project(block([first], [101], [100], [101]))
-    shown = projection.project(block([later], [101], [none], [none], contract))
-    assert shown.bid_price.tolist() == [none]
-    assert shown.aggressor_side.tolist() == [0]
+    shown = projection.project(block([later], [101], [none], [none], "ESM25"))
+    assert (shown.bid_price.tolist(), shown.aggressor_side.tolist()) == ([none], [0])
 
 
-def test_a_new_session_inside_a_block_is_a_new_beginning() -> None:
+@pytest.mark.parametrize("at_once", [True, False], ids=["inside a block", "between blocks"])
+def test_a_session_keeps_the_quote_and_forgets_the_trade_before(at_once: bool) -> None:
     none = MISSING_PRICE
-    ts = [sessions.session_open(20250310), sessions.session_open(20250311)]
-    shown = WireProjection().project(block(ts, [101, 101], [100, none], [101, none]))
-    assert shown.aggressor_side.tolist() == [1, 0]
+    ts = [sessions.session_open(day) for day in (20250310, 20250311)]
+    inside = block(ts, [100, 101], [100, none], [103, none])
+    projection = WireProjection()
+    if at_once:
+        shown = projection.project(inside)
+    else:
+        parts = [block([ts[k]], [100 + k], [(100, none)[k]], [(103, none)[k]]) for k in range(2)]
+        shown = [projection.project(part) for part in parts][1]
+    assert (shown.bid_price[-1], shown.ask_price[-1]) == (100, 103)
+    assert shown.aggressor_side[-1] == 0
 
 
 def test_name_and_hash_say_that_it_is_the_wire(tape) -> None:
