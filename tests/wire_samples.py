@@ -1,6 +1,6 @@
 """A feed for tests: what the wire sends for a tape, good ticks and bad ones."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
@@ -103,7 +103,12 @@ def joined(blocks: list[TradeBlock]) -> dict[str, np.ndarray]:
 
 
 def through_a_gate(
-    tape: Tape, *, bad_every: int = 0, seed: int = 0, packet: int = 64
+    tape: Tape,
+    *,
+    bad_every: int = 0,
+    seed: int = 0,
+    packet: int = 64,
+    tell: Callable[[int, bool], object] | None = None,
 ) -> tuple[list[TradeBlock], TickGate, Quality, int]:
     """Send a tape through a gate, a bad tick about every `bad_every` good ones.
 
@@ -116,7 +121,7 @@ def through_a_gate(
     injected = 0
     for block in tape.blocks():
         if gate is None:
-            gate = TickGate(clock, quality, block.contract, MAX_PRICE, capacity=16)
+            gate = TickGate(clock, tell or quality, block.contract, MAX_PRICE, capacity=16)
         elif gate.contract != block.contract:
             gate.start_contract(block.contract)
             quote[:] = MISSING_PRICE, MISSING_PRICE
