@@ -35,7 +35,7 @@ def clean() -> RunRecord:
 
 @pytest.mark.parametrize("seed", range(2))
 def test_bad_ticks_cause_no_order_and_leave_every_feature_as_it_is(clean, seed: int) -> None:
-    blocks, gate, _, injected = through_a_gate(TAPE, bad_every=25, seed=seed, packet=500)
+    blocks, gate, _, injected = through_a_gate(TAPE, bad_every=10, seed=seed, packet=500)
     record, trader = trade(blocks)
     caused = {repr(fill) for fill in record.fills} ^ {repr(fill) for fill in clean.fills}
     print(f"bad ticks injected {injected}, orders caused {len(caused)}")
