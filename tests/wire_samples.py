@@ -64,7 +64,7 @@ def send(gate: TickGate, tick: Tick) -> bool:
 def bad_ticks(r: Random, ts: int, price: int, size: int, bid: int, ask: int) -> list[Tick]:
     """Return one bad tick of each kind, made from a good trade and its quote."""
     nan, inf = float("nan"), float("inf")
-    jump = r.choice((-1, 1)) * r.randrange(150, 800)
+    jump = r.choice((-1, 1)) * r.randrange(200, 800)
     return [
         ("trade", ts, nan, size),
         ("trade", ts, inf, size),

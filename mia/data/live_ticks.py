@@ -27,7 +27,7 @@ _STALE_NS = 10 * _SECOND
 _FROZEN_TRADES = 10
 _FROZEN_NS = 2 * _SECOND
 _MIN_JUMP = 20
-_LONGEST_SILENCE = 3600.0
+_LONGEST_SILENCE = 60.0
 _MIN_JUMP_SQUARED = float(_MIN_JUMP**2)
 _SIGMAS_SQUARED = 100.0
 _DECAY = 1.0 / 256.0
@@ -308,8 +308,8 @@ class TickGate:
         return None
 
     def _limit(self, ts: int, before: int) -> float:
-        """Square of the move that is likely after a silence."""
-        silence = min(max(0, ts - before) / _SECOND, _LONGEST_SILENCE)
+        """Square of the move that is likely after a silence, which counts in minutes."""
+        silence = min(max(0, ts - before) / (60 * _SECOND), _LONGEST_SILENCE)
         return max(_MIN_JUMP_SQUARED, _SIGMAS_SQUARED * self._variance) * (1.0 + silence)
 
     def _is_far(self, ts: int, bid: int, ask: int) -> bool:

@@ -172,8 +172,10 @@ def test_against_a_standing_quote_three_trades_make_none(gate) -> None:
 
 
 def test_after_a_silence_a_greater_move_is_believed(gate) -> None:
-    gate.on_trade(RTH + 60 * SECOND, 22_500, 1)
-    assert prices(gate) == [22_500]
+    gate.on_trade(RTH + 60 * SECOND, 22_426, 1)
+    assert prices(gate) == [22_426]
+    gate.on_trade(RTH + 60 * SECOND, 22_452, 1)
+    assert prices(gate) == []
 
 
 def test_quotes_that_stand_still_while_trades_leave_them_are_frozen(gate) -> None:
