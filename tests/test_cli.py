@@ -112,6 +112,7 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "config show",
         "data import",
         "data info",
+        "data sides",
         "data synth",
         "options import",
         "options levels",
@@ -412,6 +413,28 @@ def test_the_environment_names_the_data_and_synthetic_overrides_it(
     assert json.loads(run("backtest", "--days", "1", "--json").out)["source"] == "store"
     summary = json.loads(run("backtest", *SYNTHETIC, "--json").out)
     assert summary["source_kind"] == "synthetic"
+
+
+def test_a_run_as_wire_says_so_and_is_another_run(run) -> None:
+    plain = json.loads(run("backtest", *SYNTHETIC, "--dry-run", "--json").out)
+    wire = json.loads(run("backtest", *SYNTHETIC, "--dry-run", "--json", "--as-wire").out)
+    assert wire["data_sha256"] != plain["data_sha256"]
+    assert wire["source"] == plain["source"] + " as wire"
+    assert wire["ticks"] == plain["ticks"]
+
+
+def test_a_replay_as_wire_has_the_bars_of_the_tape(run, tmp_path) -> None:
+    assert run("replay", *SYNTHETIC, "--out", "plain.parquet").code == 0
+    assert run("replay", *SYNTHETIC, "--as-wire", "--out", "wire.parquet").code == 0
+    plain, wire = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("plain", "wire"))
+    for name in ("ts", "open", "high", "low", "close", "volume"):
+        assert wire[name] == plain[name], name
+
+
+def test_how_often_inferred_sides_are_right_is_told(run) -> None:
+    found = json.loads(run("data", "sides", *SYNTHETIC, "--json").out)
+    assert 0.95 * found["known"] < found["right"] <= found["known"] <= found["trades"]
+    assert "inferred right for" in run("data", "sides", *SYNTHETIC).out
 
 
 def test_a_range_of_the_synthetic_market_is_by_session(run) -> None:
