@@ -28,7 +28,6 @@ from mia.execution.order_recorder import OrderJournal, OrderRecorder
 from mia.execution.order_sender import OrderSender, OrderSettings
 from mia.execution.order_states import Alarm, Bracket, FillCorrection
 
-
 UNITS = {"ES": 10, "MES": 1}
 """Size of a contract in MES contracts."""
 

@@ -1,7 +1,7 @@
 """What a restart needs of the trading cycle: written to the journal as it changes, and taken back.
 
-Orders and executions are the order manager's; this is the rest: the account, the kill switch, what
-gates remember, and the position with the reasons for which it is held.
+Orders and executions are the order manager's, the kill switch has its own store; this is the
+rest: the account, what gates remember, and the position with the reasons for which it is held.
 """
 
 import base64
@@ -21,11 +21,11 @@ from mia.strategies.session_facts import LONG_AGO
 KIND = "cycle"
 """Kind of the journal's events that hold the cycle's state."""
 
-CHANGES = frozenset({"sent", "refused", "managed", "fill", "closed", "unfilled", "kill"})
+CHANGES = frozenset({"sent", "refused", "managed", "fill", "corrected", "closed", "unfilled"})
 """Topics of the cycle after which its state is another."""
 
-DURABLE = frozenset({"closed", "kill"})
-"""What no broker can tell again: the day's result, and what was forbidden."""
+DURABLE = frozenset({"closed"})
+"""What no broker can tell again: the day's result."""
 
 Append = Callable[..., int]
 """``append(kind, payload, *, ts, durable)`` of a journal."""
@@ -122,26 +122,19 @@ def cycle_to_dict(trader: SimpleTrader) -> dict[str, Any]:
     facts = trader.facts
     return {
         "risk": trader.risk.to_dict(),
-        "kill": trader.kill_switch.to_dict(),
         "facts": None if facts is None else facts.to_dict(),
         "position": None if trader.position is None else position_to_dict(trader.position),
     }
 
 
-def restore_cycle(trader: SimpleTrader, state: Mapping[str, Any], ts: int) -> None:
+def restore_cycle(trader: SimpleTrader, state: Mapping[str, Any]) -> None:
     """Take back what `cycle_to_dict` returned into a fresh cycle.
-
-    Parameters
-    ----------
-    ts : int
-        Now, ns UTC.
 
     Raises
     ------
     DataError
-        If something of it is damaged. The kill switch is then at EMERGENCY if it was that part.
+        If something of it is damaged.
     """
-    trader.kill_switch.restore(state["kill"], ts)
     trader.risk.restore(state["risk"])
     nothing = {"accepted": [], "last_stop_out": LONG_AGO}
     trader.remember(state["facts"] or nothing)

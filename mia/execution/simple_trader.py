@@ -24,6 +24,7 @@ from mia.core.base_types import (
     EventSink,
     ExitReason,
     Fill,
+    OrderRole,
     SignalFilter,
     TradeBlock,
     TradingState,
@@ -422,6 +423,25 @@ class SimpleTrader:
             # The exchange closed what had filled; the rest of the entry must not open it again.
             self.broker.cancel_entry(position.trade_id, fill.ts)
             position.bars_left = 0
+
+    def correct(
+        self, bracket_id: str, old: tuple[OrderRole, int, int], quantity: int, price: int
+    ) -> bool:
+        """Follow a broker that corrects an execution of the position at work.
+
+        Returns
+        -------
+        bool
+            False if it belongs to a trade that is closed: its result is not touched.
+        """
+        position = self.position
+        if position is None or position.trade_id != bracket_id:
+            return False
+        found = position.correct(old, quantity, price)
+        if found:
+            self.sink.publish("corrected", position)
+            self._settle()
+        return found
 
     def _settle(self) -> None:
         """Book the position if nothing of it is left at the broker."""

