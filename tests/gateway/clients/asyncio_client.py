@@ -143,7 +143,7 @@ class Connection:
 
 
 async def as_users_do(library, port, client_id, contract_fields, price):
-    """Connect an `IB`, place an order far away and cancel it; return what the library then knows."""
+    """Connect an `IB`, place an order far away and cancel it; return what it then knows."""
     ib = library.IB()
     await ib.connectAsync("127.0.0.1", port, client_id, timeout=PATIENCE)
     contract = library.contract.Contract(**contract_fields)

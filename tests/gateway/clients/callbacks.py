@@ -6,6 +6,7 @@ Only the standard library: the interpreters that run this know nothing of the pr
 import dataclasses
 import json
 import logging
+import math
 import threading
 import time
 from datetime import datetime
@@ -31,7 +32,7 @@ def normal(value):
         return normal(value.value)
     if isinstance(value, (bool, int, float, Decimal)):
         number = float(value)
-        return None if number != number or number in UNSET or number > 1e300 else number
+        return None if math.isnan(number) or number in UNSET or number > 1e300 else number
     if isinstance(value, datetime):
         return value.timestamp()
     if value is None or isinstance(value, str):
