@@ -74,8 +74,7 @@ def _restart(box: FaultBox, fault: Fault, links: list[FaultLink]) -> None:
     box.gateway.refuse(fault["seconds"], 0)
     for link in list(box.gateway.links):
         link.close(fault["reset"])
-    if fault["ids_back"] > 0:
-        box.gateway.roll_ids_back(fault["ids_back"])
+    box.ids_back = fault["ids_back"]
 
 
 def _link_lost(box: FaultBox, fault: Fault, links: list[FaultLink]) -> None:

@@ -15,6 +15,7 @@ from mia.gateway.fault_kinds import (
     COMMISSION,
     EXECUTION,
     MARKET_DATA,
+    NEXT_ID,
     OPEN_ORDER,
     ORDER_STATUS,
     PLACE_ORDER,
@@ -82,10 +83,6 @@ class FaultGateway(Protocol):
         """Refuse connections for real seconds, 0 for ever; then listen on `port`, 0 for the old."""
         ...
 
-    def roll_ids_back(self, by: int) -> None:
-        """Forget the latest order ids that were used."""
-        ...
-
     def place_by_hand(
         self, symbol: str, side: str, quantity: int, order_type: str, price: float
     ) -> None:
@@ -141,6 +138,8 @@ class FaultBox:
         Message id of every request, by client and request number.
     passed : set of (int, int)
         Client and id of orders that reached the gateway.
+    ids_back : int
+        By how much too small an order id new clients are told.
     quiet : set of str
         Why market data do not flow; empty if they do.
     """
@@ -154,6 +153,7 @@ class FaultBox:
         self.requests: dict[tuple[int, int], int] = {}
         self.passed: set[tuple[int, int]] = set()
         self.link_down = False
+        self.ids_back = 0
         self.quiet: set[str] = set()
         self.frozen = False
         self.pace_seconds: dict[int, float] = {}
@@ -261,6 +261,8 @@ class FaultBox:
         if id(link) in self._muted or self.defer(lambda: self.outgoing(link, fields)):
             return
         self._learn_reply(link, fields)
+        if self.ids_back and fields[0] == str(NEXT_ID):
+            fields[2] = str(max(1, int(fields[2]) - self.ids_back))
         sent = [fields]
         if int(fields[0]) == EXECUTION and fields[1] != "-1":
             sent = fault_replies.replayed(self, fields)
@@ -362,9 +364,8 @@ class FaultBox:
         """Return client and order id of the order that a message is about, if it is about one."""
         message = int(fields[0])
         if direction == "in":
-            if message not in (PLACE_ORDER, CANCEL_ORDER):
-                return None
-            return link.client_id, _integer(fields[_REQUEST_ID[message]])
+            known = message in (PLACE_ORDER, CANCEL_ORDER)
+            return (link.client_id, self.request_of(fields)) if known else None
         if message == ORDER_STATUS:
             return _integer(fields[9]), _integer(fields[1])
         if message == OPEN_ORDER:
@@ -378,7 +379,7 @@ class FaultBox:
     def request_of(self, fields: Sequence[str]) -> int:
         """Return the number of a request, -1 if it has none."""
         place = _REQUEST_ID.get(int(fields[0]), 0)
-        return _integer(fields[place]) if place else -1
+        return _integer(fields[place]) if 0 < place < len(fields) else -1
 
     def _takes(self, fault: Fault, frame: Frame) -> bool:
         return fault.takes(frame, self.gateway.market_time, self.gateway.start_time)
