@@ -3,8 +3,6 @@
 import asyncio
 import logging
 import re
-import socket
-import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -53,10 +51,6 @@ class Interceptor(Protocol):
 
     def incoming(self, session: "ClientSession", body: bytes) -> Iterable[bytes]:
         """Return the payloads to handle instead of one that arrived."""
-        ...
-
-    def tick(self) -> None:
-        """Take note that market time has moved."""
         ...
 
     def outgoing(
@@ -220,13 +214,6 @@ class ClientSession(asyncio.Protocol):
             self._flushing = True
             asyncio.get_running_loop().call_soon(self.flush)
 
-    def write(self, data: bytes) -> None:
-        """Send whole frames that have passed the interceptor."""
-        self._out.append(data)
-        if not self._flushing:
-            self._flushing = True
-            asyncio.get_running_loop().call_soon(self.flush)
-
     def flush(self) -> None:
         """Write what was sent."""
         self._flushing = False
@@ -257,13 +244,6 @@ class ClientSession(asyncio.Protocol):
     def abort(self) -> None:
         """Close at once; what was not written is lost."""
         if self._transport is not None:
-            self._transport.abort()
-
-    def reset(self) -> None:
-        """Close at once with a reset of the connection, as a process that dies does."""
-        if self._transport is not None:
-            connection = self._transport.get_extra_info("socket")
-            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self._transport.abort()
 
     def pause_reading(self, paused: bool) -> None:
@@ -316,10 +296,8 @@ class ClientSession(asyncio.Protocol):
             return
         if self.gateway.taken(client_id):
             self.error(
-                NO_REQUEST,
-                326,
-                "Unable to connect as the client id is already in use. "
-                "Retry with a unique client id.",
+                NO_REQUEST, 326, "Unable to connect as the client id is already in use. "
+                "Retry with a unique client id."
             )
             self.fail(f"client id {client_id} is taken")
             return
