@@ -3,6 +3,8 @@
 import asyncio
 import logging
 import re
+import socket
+import struct
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
@@ -13,7 +15,7 @@ from mia.gateway.model import ApiContract
 from mia.gateway.options import MIN_VERSION
 from mia.gateway.query import ContractQuery
 from mia.gateway.requests import RequestError, read_request
-from mia.gateway.wire import FrameReader, Value, WireError, frame
+from mia.gateway.wire import FrameReader, Value, WireError, frame, text
 
 if TYPE_CHECKING:
     from mia.gateway.server import Gateway
@@ -22,9 +24,6 @@ log = logging.getLogger(__name__)
 
 GREETING = b"API\0"
 VERSIONS = re.compile(r"v([0-9]{1,5})(?:\.\.([0-9]{1,5}))?(?: (.*))?")
-HANDSHAKE = 0
-"""Message id under which the two fields of the handshake pass the interceptor."""
-
 NO_REQUEST = -1
 NOTICES = (
     (2104, "Market data farm connection is OK:usfuture"),
@@ -39,24 +38,54 @@ INVALID_REQUEST = 321
 
 
 class Interceptor(Protocol):
-    """Sees, changes, delays or drops what passes; a recorder or an injector of faults."""
+    """Stands between a client and the gateway: sees, changes, delays or drops messages.
+
+    What it is given it passes on itself, by `ClientSession.receive` and `ClientSession.write`.
+    """
+
+    @property
+    def active(self) -> bool:
+        """Whether messages have to pass; while not they cost one look at this."""
+        ...
+
+    def handshake(self, text: str) -> str:
+        """Return the time that a new connection is told."""
+        ...
+
+    def incoming(self, link: Any, fields: list[str]) -> None:
+        """Take a message from a client."""
+        ...
+
+    def outgoing(self, link: Any, fields: list[str]) -> None:
+        """Take a message to a client."""
+        ...
+
+    def closed(self, link: Any) -> None:
+        """Take note of the end of a connection."""
+        ...
+
+    def tick(self) -> None:
+        """Take note that market time has moved."""
+        ...
+
+
+class Recorder(Protocol):
+    """Told every byte that passes, in order."""
 
     def opened(self, session: "ClientSession") -> None:
         """Take note of a connection that was accepted."""
         ...
 
+    def received(self, session: "ClientSession", data: bytes) -> None:
+        """Take what a client sent."""
+        ...
+
+    def sent(self, session: "ClientSession", data: bytes) -> None:
+        """Take what was written to a client."""
+        ...
+
     def closed(self, session: "ClientSession") -> None:
-        """Take note of a connection that has ended."""
-        ...
-
-    def incoming(self, session: "ClientSession", body: bytes) -> Iterable[bytes]:
-        """Return the payloads to handle instead of one that arrived."""
-        ...
-
-    def outgoing(
-        self, session: "ClientSession", message_id: int, fields: Sequence[Value]
-    ) -> Iterable[tuple[float, bytes]]:
-        """Return what to write instead of a message: (delay in seconds, bytes of whole frames)."""
+        """Take note of the end of a connection."""
         ...
 
 
@@ -140,6 +169,8 @@ class ClientSession(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Cut bytes into messages."""
+        if self.gateway.recorder is not None:
+            self.gateway.recorder.received(self, data)
         if not self._greeted:
             self._greeting += data
             if not (GREETING.startswith(self._greeting[:4]) or len(self._greeting) >= 4):
@@ -157,62 +188,40 @@ class ClientSession(asyncio.Protocol):
         except WireError as error:
             self.fail(str(error))
             return
-        interceptor = self.gateway.interceptor
         for body in bodies:
             if self.closed:
                 return
-            if interceptor is None:
-                self.receive(body)
-            else:
-                for each in interceptor.incoming(self, body):
-                    self.receive(each)
+            self.take(body)
 
-    def receive(self, body: bytes) -> None:
-        """Handle one payload: every message of the client comes through here."""
+    def take(self, body: bytes) -> None:
+        """Take one payload: every message of the client comes through here."""
         if not self.version:
             self._agree(body)
             return
-        verdict = self._rate.take(time.monotonic())
-        if verdict == "abuse":
-            self.error(NO_REQUEST, 100, "Max rate of messages per second has been exceeded")
-            self.fail("the client sends far more messages a second than it may")
+        if not self._within_rate():
             return
-        if verdict == "too many":
-            limit = self.gateway.options.limits.messages_per_second
-            self.error(
-                NO_REQUEST,
-                100,
-                f"Max rate of messages per second has been exceeded:max={limit} rec={limit + 1}",
-            )
-        try:
-            request = read_request(body, self.version)
-        except RequestError as error:
-            self._refuse(error)
-            return
-        if request.name == "start_api":
-            self._start(request.values["client_id"])
-        elif not self.started:
-            self.fail(f"the client asks for {request.name} before startApi")
+        interceptor = self.gateway.interceptor
+        if interceptor is not None and interceptor.active and is_text(body):
+            interceptor.incoming(self, body[:-1].decode("utf-8").split("\0"))
         else:
-            self._handlers[request.name](**request.values)
+            self._act(body)
+
+    def receive(self, fields: Sequence[str]) -> None:
+        """Act on a message, past the interceptor."""
+        if not self.closed:
+            self._act("".join(f"{field}\0" for field in fields).encode("utf-8"))
 
     def send(self, message_id: int, fields: Sequence[Value]) -> None:
         """Send one message: every message of the gateway goes through here."""
         interceptor = self.gateway.interceptor
-        if interceptor is None:
-            if message_id == HANDSHAKE:
-                self._out.append(frame(fields))
-            else:
-                self._out.append(frame((str(message_id), *fields)))
+        if interceptor is None or not interceptor.active:
+            self._put(frame((str(message_id), *fields)))
         else:
-            for delay, data in interceptor.outgoing(self, message_id, fields):
-                if delay <= 0:
-                    self._out.append(data)
-                else:
-                    asyncio.get_running_loop().call_later(delay, self._late, data)
-        if not self._flushing:
-            self._flushing = True
-            asyncio.get_running_loop().call_soon(self.flush)
+            interceptor.outgoing(self, [str(message_id), *map(text, fields)])
+
+    def write(self, fields: Sequence[str]) -> None:
+        """Put a message on the socket, past the interceptor."""
+        self._put(frame(fields))
 
     def flush(self) -> None:
         """Write what was sent."""
@@ -220,15 +229,18 @@ class ClientSession(asyncio.Protocol):
         if not self._out or self.closed or self._transport is None:
             self._out.clear()
             return
-        self._transport.write(b"".join(self._out))
+        data = b"".join(self._out)
         self._out.clear()
+        self._transport.write(data)
+        if self.gateway.recorder is not None:
+            self.gateway.recorder.sent(self, data)
         if self._transport.get_write_buffer_size() > self.gateway.options.limits.output_bytes:
             log.warning("client %d does not read: closed", self.client_id)
-            self.abort()
+            self._transport.abort()
 
-    def error(self, request_id: int, code: int, text: str, reject: str = "") -> None:
+    def error(self, request_id: int, code: int, why: str, reject: str = "") -> None:
         """Send an error or a notice."""
-        self.send(*replies.error(self.version, request_id, code, text, reject))
+        self.send(*replies.error(self.version, request_id, code, why, reject))
 
     def fail(self, why: str) -> None:
         """Close a connection that is of no more use, after what was sent."""
@@ -236,23 +248,22 @@ class ClientSession(asyncio.Protocol):
         self.flush()
         self.close()
 
-    def close(self) -> None:
-        """Close after what was sent."""
-        if self._transport is not None:
+    def close(self, reset: bool = False) -> None:
+        """Close after what was sent, or at once with a reset."""
+        if self._transport is None:
+            return
+        self.flush()
+        if reset:
+            connection = self._transport.get_extra_info("socket")
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self._transport.abort()
+        else:
             self._transport.close()
 
-    def abort(self) -> None:
-        """Close at once; what was not written is lost."""
-        if self._transport is not None:
-            self._transport.abort()
-
-    def pause_reading(self, paused: bool) -> None:
-        """Stop or go on reading, as a frozen gateway does."""
-        if self._transport is not None and not self._transport.is_closing():
-            if paused:
-                self._transport.pause_reading()
-            else:
-                self._transport.resume_reading()
+    def forget_subscriptions(self) -> None:
+        """End all market data of the client, without a word."""
+        for desk in self.desks:
+            desk.close()
 
     def resolve(self, request_id: int, query: ContractQuery) -> ApiContract | None:
         """Return the one contract that a request means, or send why there is none."""
@@ -271,9 +282,39 @@ class ClientSession(asyncio.Protocol):
             )
         return contract
 
-    def _late(self, data: bytes) -> None:
-        if self._transport is not None and not self._transport.is_closing():
-            self._transport.write(data)
+    def _put(self, data: bytes) -> None:
+        self._out.append(data)
+        if not self._flushing:
+            self._flushing = True
+            asyncio.get_running_loop().call_soon(self.flush)
+
+    def _within_rate(self) -> bool:
+        """Count a message; send why if it is one too many, which may close the connection."""
+        verdict = self._rate.take(time.monotonic())
+        if verdict == "ok":
+            return True
+        most = self.gateway.options.limits.messages_per_second
+        self.error(
+            NO_REQUEST,
+            100,
+            f"Max rate of messages per second has been exceeded:max={most} rec={most + 1}",
+        )
+        if verdict == "abuse":
+            self.fail("the client sends far more messages a second than it may")
+        return verdict != "abuse"
+
+    def _act(self, body: bytes) -> None:
+        try:
+            request = read_request(body, self.version)
+        except RequestError as error:
+            self._refuse(error)
+            return
+        if request.name == "start_api":
+            self._start(request.values["client_id"])
+        elif not self.started:
+            self.fail(f"the client asks for {request.name} before startApi")
+        else:
+            self._handlers[request.name](**request.values)
 
     def _agree(self, body: bytes) -> None:
         match = VERSIONS.fullmatch(body.decode("ascii", "replace").rstrip("\0"))
@@ -288,7 +329,9 @@ class ClientSession(asyncio.Protocol):
             self.fail(f"the client speaks versions {lowest} to {highest}")
             return
         self.version = version
-        self.send(HANDSHAKE, (str(version), self.gateway.wall_time()))
+        interceptor = self.gateway.interceptor
+        now = self.gateway.wall_time()
+        self._put(frame((str(version), now if interceptor is None else interceptor.handshake(now))))
 
     def _start(self, client_id: int) -> None:
         if self.started:
@@ -306,8 +349,8 @@ class ClientSession(asyncio.Protocol):
         self.desks, self._handlers = self.gateway.open_desks(self)
         self.send(*replies.managed_accounts(self.gateway.options.accounts))
         self.send(*replies.next_valid_id(self.gateway.next_order_id(client_id)))
-        for code, text in self.gateway.notices():
-            self.error(NO_REQUEST, code, text)
+        for code, why in self.gateway.notices():
+            self.error(NO_REQUEST, code, why)
         self.gateway.on_started(self)
 
     def _refuse(self, error: RequestError) -> None:
@@ -315,6 +358,14 @@ class ClientSession(asyncio.Protocol):
         code = INVALID_REQUEST if error.known else NO_SUCH_REQUEST
         said = "validating request" if error.known else "reading request"
         self.error(error.request_id, code, f"Error {said}. {error}")
+
+
+def is_text(body: bytes) -> bool:
+    """Tell whether a payload has fields at all."""
+    try:
+        return body.endswith(b"\0") and body.decode("utf-8").split("\0", 1)[0].isdigit()
+    except UnicodeDecodeError:
+        return False
 
 
 def handlers_of(desks: Iterable[Any]) -> dict[str, Callable[..., None]]:

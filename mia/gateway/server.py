@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from mia.gateway import replies
 from mia.gateway.catalogue import Catalogue
-from mia.gateway.client_session import NOTICES, ClientSession, Desk, Interceptor, handlers_of
+from mia.gateway.client_session import NOTICES, ClientSession, Desk, Interceptor, Recorder, handlers_of
 from mia.gateway.market import TapeSlice, Market
 from mia.gateway.market_loop import MarketLoop
 from mia.gateway.model import ApiContract
@@ -30,26 +30,22 @@ class Gateway:
     options : GatewayOptions
     source : TapeSource
         Read once, front to back.
-    interceptor : Interceptor, optional
 
     Attributes
     ----------
     port : int
         0 until `start`.
     interceptor : Interceptor or None
-        May be changed while the gateway runs.
+    recorder : Recorder or None
+        Both may be set at any time.
     zone : str
         Time zone of what is printed; may be changed while the gateway runs.
     """
 
-    def __init__(
-        self,
-        options: GatewayOptions,
-        source: TapeSource,
-        interceptor: Interceptor | None = None,
-    ) -> None:
+    def __init__(self, options: GatewayOptions, source: TapeSource) -> None:
         self.options = options
-        self.interceptor = interceptor
+        self.interceptor: Interceptor | None = None
+        self.recorder: Recorder | None = None
         self.zone = options.zone
         self.port = 0
         self.market = Market(source, options.start)
@@ -83,7 +79,7 @@ class Gateway:
         if self._server is not None:
             self._server.close()
         for session in list(self._sessions):
-            session.abort()
+            session.close()
         if self._server is not None:
             await self._server.wait_closed()
 
@@ -131,14 +127,15 @@ class Gateway:
     def on_opened(self, session: ClientSession) -> None:
         """Take a connection in."""
         self._sessions.append(session)
-        if self.interceptor is not None:
-            self.interceptor.opened(session)
+        if self.recorder is not None:
+            self.recorder.opened(session)
 
     def on_closed(self, session: ClientSession) -> None:
         """Let a connection go."""
         self._sessions.remove(session)
-        if self.interceptor is not None:
-            self.interceptor.closed(session)
+        for observer in (self.interceptor, self.recorder):
+            if observer is not None:
+                observer.closed(session)
         self.loop.wake()
 
     def on_started(self, session: ClientSession) -> None:
@@ -193,9 +190,7 @@ class Gateway:
 
 
 @contextmanager
-def opened_gateway(
-    options: GatewayOptions, interceptor: Interceptor | None = None
-) -> Iterator[Gateway]:
+def opened_gateway(options: GatewayOptions) -> Iterator[Gateway]:
     """Make a gateway from its options; it does not listen yet.
 
     Raises
@@ -204,13 +199,11 @@ def opened_gateway(
         If the market cannot be opened.
     """
     with open_source(options.source, options.trades_per_day) as source:
-        yield Gateway(options, source, interceptor)
+        yield Gateway(options, source)
 
 
 @asynccontextmanager
-async def running_gateway(
-    options: GatewayOptions, interceptor: Interceptor | None = None
-) -> AsyncIterator[Gateway]:
+async def running_gateway(options: GatewayOptions) -> AsyncIterator[Gateway]:
     """Run a gateway while the block is entered; its port is `gateway.port`.
 
     Raises
@@ -220,7 +213,7 @@ async def running_gateway(
     OSError
         If the port cannot be had.
     """
-    with opened_gateway(options, interceptor) as gateway:
+    with opened_gateway(options) as gateway:
         await gateway.start()
         try:
             yield gateway
