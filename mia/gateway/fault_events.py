@@ -186,7 +186,7 @@ def _resume(box: FaultBox, fault: Fault, links: list[FaultLink]) -> None:
 
 
 def _limit(box: FaultBox, fault: Fault, links: list[FaultLink]) -> None:
-    box.gateway.limit_price(fault["side"])
+    box.gateway.limit_price(fault["points"])
 
 
 def _jump(box: FaultBox, fault: Fault, links: list[FaultLink]) -> None:

@@ -140,7 +140,7 @@ _FILLS = (
         "corrected_execution",
         _ids(EXECUTION),
         (26,),
-        parameters={"price_change": 0.25, "quantity_change": 0},
+        parameters={"price_change": 0.25},
     ),
     _out("busted_execution", _ids(EXECUTION), (26,)),
     _out("fill_before_status", _ids(OPEN_ORDER, ORDER_STATUS), (27,), times=0),
@@ -192,7 +192,7 @@ _MARKET = (
     ),
     _event("trading_halt", (53,), seconds=0.0),
     _event("trading_resumed", (53,)),
-    _event("price_limit", (5,), side="BUY"),
+    _event("price_limit", (5,), points=10.0),
     _event("jump", (35, 36), seconds=60.0),
 )
 

@@ -81,30 +81,16 @@ def _slow(box: FaultBox, fault: Fault, link: FaultLink, frame: Frame) -> list[Fi
 
 
 def _corrected(box: FaultBox, fault: Fault, link: FaultLink, frame: Frame) -> list[Fields]:
-    price = float(frame.fields[PRICE]) + fault["price_change"]
-    shares = float(frame.fields[SHARES]) + fault["quantity_change"]
-    return _revised(box, frame, _plain(shares), repr(price))
+    exec_id, price = frame.fields[EXEC_ID], float(frame.fields[PRICE]) + fault["price_change"]
+    # The exchange tells the new revision itself, after all that belongs to this fill.
+    box.gateway.later(0.0, lambda: box.gateway.correct_execution(exec_id, price))
+    return [frame.fields]
 
 
 def _busted(box: FaultBox, fault: Fault, link: FaultLink, frame: Frame) -> list[Fields]:
-    sign = -1 if frame.fields[18] == "BOT" else 1
-    quantity = sign * int(float(frame.fields[SHARES]))
-    box.gateway.seed_position(frame.fields[4], quantity, float(frame.fields[PRICE]))
-    return _revised(box, frame, "0", frame.fields[PRICE])
-
-
-def _revised(box: FaultBox, frame: Frame, shares: str, price: str) -> list[Fields]:
-    old = frame.fields
-    head, _, revision = old[EXEC_ID].rpartition(".")
-    new = list(old)
-    new[EXEC_ID] = f"{head}.{int(revision) + 1:02d}"
-    change = float(shares) - float(old[SHARES])
-    new[SHARES], new[PRICE] = shares, price
-    new[CUMULATIVE] = _plain(float(old[CUMULATIVE]) + change)
-    if float(old[CUMULATIVE]) == float(old[SHARES]):
-        new[AVERAGE] = price
-    box.rewritten[old[EXEC_ID]] = [new]
-    return [old, new]
+    exec_id = frame.fields[EXEC_ID]
+    box.gateway.later(0.0, lambda: box.gateway.bust_execution(exec_id))
+    return [frame.fields]
 
 
 def _split(box: FaultBox, fault: Fault, link: FaultLink, frame: Frame) -> list[Fields]:

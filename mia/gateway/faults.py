@@ -90,15 +90,23 @@ class FaultGateway(Protocol):
         ...
 
     def seed_position(self, symbol: str, quantity: int, price: float) -> None:
-        """Add contracts to what the first account holds, without an order."""
+        """Set what the first account holds, without an order."""
+        ...
+
+    def correct_execution(self, exec_id: str, price: float) -> None:
+        """Correct the price of a fill, for the accounts and for all that ask later."""
+        ...
+
+    def bust_execution(self, exec_id: str) -> None:
+        """Undo a fill, for the accounts and for all that ask later."""
         ...
 
     def halt(self, halted: bool) -> None:
         """Stop trading, or let it go on; the clock runs in either case."""
         ...
 
-    def limit_price(self, side: str) -> None:
-        """Refuse orders of a side from now on, as beyond the price limit of the day."""
+    def limit_price(self, points: float) -> None:
+        """Refuse limit orders further than so many points from the last price; 0 ends that."""
         ...
 
     def jump(self, seconds: float) -> None:

@@ -13,7 +13,7 @@ import contextlib
 import json
 import logging
 import struct
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TextIO
@@ -33,6 +33,8 @@ class Recorder:
     Parameters
     ----------
     path : pathlib.Path
+    clock : callable
+        Returns market time, ns UTC.
 
     Raises
     ------
@@ -40,33 +42,70 @@ class Recorder:
         If the file cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], int]) -> None:
         try:
             self._file: TextIO = path.open("w", encoding="utf-8")
         except OSError as error:
             raise DataError(f"{path} cannot be written: {error.strerror}") from None
+        self._clock = clock
+        self._streams: dict[object, _Streams] = {}
+        self._count = 0
         self._write({"format": FORMAT})
 
-    def opened(self, ts: int, connection: int) -> None:
-        """Take note of a new connection."""
-        self._write({"t": ts, "c": connection, "d": "open"})
+    def opened(self, connection: object) -> None:
+        """Take note of a connection that was accepted."""
+        self._streams[connection] = _Streams(self._count)
+        self._count += 1
+        self._line(connection, "open", {})
 
-    def closed(self, ts: int, connection: int) -> None:
+    def received(self, connection: object, data: bytes) -> None:
+        """Take what a client sent."""
+        streams = self._streams[connection]
+        if len(streams.greeting) < len(GREETING):
+            missing = len(GREETING) - len(streams.greeting)
+            streams.greeting += data[:missing]
+            data = data[missing:]
+        self._cut(connection, "in", streams.incoming, data)
+
+    def sent(self, connection: object, data: bytes) -> None:
+        """Take what was written to a client."""
+        self._cut(connection, "out", self._streams[connection].outgoing, data)
+
+    def closed(self, connection: object) -> None:
         """Take note of a connection's end; all that passed is on disk then."""
-        self._write({"t": ts, "c": connection, "d": "close"})
+        self._line(connection, "close", {})
+        self._streams.pop(connection)
         self._file.flush()
-
-    def frame(self, ts: int, connection: int, direction: str, payload: bytes) -> None:
-        """Write a frame; `direction` is ``in`` or ``out``."""
-        self._write({"t": ts, "c": connection, "d": direction, **_as_text(payload)})
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
 
+    def _cut(self, connection: object, direction: str, reader: FrameReader, data: bytes) -> None:
+        try:
+            for payload in reader.feed(data):
+                self._line(connection, direction, _as_text(payload))
+        except WireError as error:
+            # The gateway closes such a connection; what cannot be cut is not recorded.
+            _LOG.warning("not recorded: %s", error)
+
+    def _line(self, connection: object, what: str, more: dict[str, Any]) -> None:
+        number = self._streams[connection].number
+        self._write({"t": self._clock(), "c": number, "d": what, **more})
+
     def _write(self, line: dict[str, Any]) -> None:
         if not self._file.closed:
             self._file.write(json.dumps(line, separators=(",", ":")) + "\n")
+
+
+@dataclass(slots=True)
+class _Streams:
+    """What has arrived of a connection's frames, by direction."""
+
+    number: int
+    greeting: bytes = b""
+    incoming: FrameReader = field(default_factory=FrameReader)
+    outgoing: FrameReader = field(default_factory=FrameReader)
 
 
 def _as_text(payload: bytes) -> dict[str, Any]:
