@@ -69,7 +69,7 @@ def gateway(
         zone=zone,
         while_down_s=while_down,
         trades_per_day=trades_per_day,
-        **({"accounts": tuple(account)} if account else {}),
+        accounts=tuple(account or GatewayOptions().accounts),
     )
     scenario = read_scenario(faults) if faults is not None else []
     asyncio.run(_run(options, scenario, record, control_port))
