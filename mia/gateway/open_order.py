@@ -1,27 +1,9 @@
 """Writes openOrder and completedOrder, which repeat an order as it was sent."""
 
-from dataclasses import dataclass
-
-from mia.gateway.model import OrderRecord
+from mia.gateway.model import MarginImpact, OrderRecord
 from mia.gateway.place_order import CONDITION_FIELDS
 from mia.gateway.replies import Reply, contract_fields, wall_time
 from mia.gateway.wire import UNSET_DOUBLE, UNSET_INT, Value
-
-UNSET_MARGIN = UNSET_DOUBLE
-
-
-@dataclass(frozen=True, slots=True)
-class WhatIf:
-    """What an order would do to the margin, USD; the answer to a what-if order."""
-
-    initial_before: float
-    maintenance_before: float
-    equity_before: float
-    initial_change: float
-    maintenance_change: float
-    equity_change: float
-    commission: float
-
 
 class _Echo:
     """Fields as the client sent them; what it left empty comes back unset."""
@@ -54,7 +36,7 @@ class _Echo:
         return values
 
 
-def open_order(version: int, record: OrderRecord, what_if: WhatIf | None = None) -> Reply:
+def open_order(version: int, record: OrderRecord) -> Reply:
     """Message 5."""
     order, echo = record.order, _Echo(record.order.echo)
     return 5, (
@@ -110,7 +92,7 @@ def open_order(version: int, record: OrderRecord, what_if: WhatIf | None = None)
         echo.zero("solicited"),
         order.what_if,
         record.status,
-        *_margin(what_if),
+        *_margin(record.margin),
         echo.zero("randomizeSize"),
         echo.zero("randomizePrice"),
         *_benchmark(record, echo),
@@ -319,15 +301,15 @@ def _algorithm(echo: _Echo) -> list[Value]:
     return [strategy, *echo.pairs("algoParams")] if strategy else [""]
 
 
-def _margin(what_if: WhatIf | None) -> tuple[Value, ...]:
+def _margin(impact: MarginImpact | None) -> tuple[Value, ...]:
     """Return nine margins, three commissions, their currency, and a warning."""
-    if what_if is None:
-        return (*(UNSET_MARGIN,) * 9, *(UNSET_DOUBLE,) * 3, "", "")
-    before = (what_if.initial_before, what_if.maintenance_before, what_if.equity_before)
-    change = (what_if.initial_change, what_if.maintenance_change, what_if.equity_change)
-    after = tuple(held + more for held, more in zip(before, change, strict=True))
+    if impact is None:
+        return (*(UNSET_DOUBLE,) * 12, "", "")
+    before = (impact.initial_before, impact.maintenance_before, impact.equity_before)
+    after = (impact.initial_after, impact.maintenance_after, impact.equity_after)
+    change = tuple(new - old for old, new in zip(before, after, strict=True))
     money = tuple(f"{value:.2f}" for value in (*before, *change, *after))
-    return (*money, what_if.commission, UNSET_DOUBLE, UNSET_DOUBLE, "USD", "")
+    return (*money, impact.commission, UNSET_DOUBLE, UNSET_DOUBLE, "USD", "")
 
 
 def _benchmark(record: OrderRecord, echo: _Echo) -> tuple[Value, ...]:
