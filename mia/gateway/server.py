@@ -75,12 +75,21 @@ class Gateway:
 
     async def start(self) -> None:
         """Listen, and let the market run."""
+        await self.listen(self.options.port)
+        self._running = asyncio.create_task(self.loop.run())
+
+    async def listen(self, port: int) -> None:
+        """Take connections on a port; 0 takes any free one."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: ClientSession(self), self.options.host, self.options.port
+            lambda: ClientSession(self), self.options.host, port
         )
         self.port = self._server.sockets[0].getsockname()[1]
-        self._running = asyncio.create_task(self.loop.run())
+
+    def stop_listening(self) -> None:
+        """Refuse connections; those that stand are kept."""
+        if self._server is not None:
+            self._server.close()
 
     async def stop(self) -> None:
         """Close every connection and stop the market."""
