@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mia.core.sessions import MINUTE, SECOND
 from mia.gateway import replies
+from mia.gateway.market import TapeSlice
 
 if TYPE_CHECKING:
     from mia.gateway.server import Gateway
@@ -28,12 +29,16 @@ class MarketLoop:
     ----------
     held : bool
         While set, market time stands still.
+    while_down_s : float
+        In lock-step, market seconds that pass after the last client has gone; orders are matched.
     """
 
     def __init__(self, gateway: "Gateway") -> None:
         self._gateway = gateway
         self._changed = asyncio.Event()
+        self._waits_for_clients = True
         self.held = False
+        self.while_down_s = gateway.options.while_down_s
 
     def wake(self) -> None:
         """Look again whether a step may begin."""
@@ -72,13 +77,19 @@ class MarketLoop:
     def _advance_clock(self, until: int) -> None:
         """Pass over some time: ticks first, then fills."""
         gateway = self._gateway
-        by_second = until % SECOND == 0 and gateway.options.speed >= 20
-        for piece in gateway.market.advance(until, by_second=by_second):
+        by_second = until % SECOND == 0
+        pieces = gateway.market.advance(until, by_second=by_second)
+        for piece in pieces:
             gateway.publish(piece)
+        self._match(pieces)
+        gateway.exchange.set_time(gateway.market.now)
+        gateway.sample()
+
+    def _match(self, pieces: list[TapeSlice]) -> None:
+        for piece in pieces:
             at = piece.start
             while at < piece.stop:
-                at = gateway.match(piece, at)
-        gateway.sample()
+                at, _ = self._gateway.match(piece, at)
 
     async def _until_free(self) -> None:
         while self.held:
@@ -87,22 +98,25 @@ class MarketLoop:
 
     async def _run_lockstep(self) -> None:
         gateway = self._gateway
-        seen = False
         while True:
-            if seen and not gateway.started():
-                self._pass_alone(gateway.options.while_down_s)
+            if self._abandoned():
+                self._pass_alone(self.while_down_s)
+                self._waits_for_clients = True
             await self._all_asked()
-            seen = True
+            if self._abandoned():
+                continue
             pieces = gateway.market.advance(self._next_step())
+            gateway.exchange.set_time(gateway.market.now)
             for piece in pieces:
                 gateway.publish(piece)
             gateway.sample()
             await self._answer()
             for piece in pieces:
-                at = gateway.match(piece, piece.start)
+                at = piece.start
                 while at < piece.stop:
-                    await self._answer()
-                    at = gateway.match(piece, at)
+                    at, filled = gateway.match(piece, at)
+                    if filled:
+                        await self._answer()
 
     async def _answer(self) -> None:
         """Mark the end of a step on every connection, and wait until all have asked again."""
@@ -114,10 +128,18 @@ class MarketLoop:
             session.flush()
         await self._all_asked()
 
+    def _abandoned(self) -> bool:
+        """Tell whether all clients have gone, and the market runs on without them."""
+        alone = not self._gateway.started()
+        return alone and not self._waits_for_clients and self.while_down_s > 0
+
     async def _all_asked(self) -> None:
         while True:
             clients = self._gateway.started()
             if clients and all(session.asked for session in clients) and not self.held:
+                self._waits_for_clients = False
+                return
+            if self._abandoned():
                 return
             self._changed.clear()
             await self._changed.wait()
@@ -127,22 +149,15 @@ class MarketLoop:
         gateway = self._gateway
         end = gateway.market.now + int(seconds * SECOND)
         while gateway.market.now < end:
-            for piece in gateway.market.advance(min(end, self._next_step())):
-                gateway.publish(piece)
-                at = piece.start
-                while at < piece.stop:
-                    at = gateway.match(piece, at)
-            gateway.sample()
+            self._advance_clock(min(end, self._next_step()))
 
     def _pass_alone(self, seconds: float) -> None:
         """Let the market run while no client is there; orders are matched."""
         gateway = self._gateway
         end = gateway.market.now + int(seconds * SECOND)
         while gateway.market.now < end:
-            for piece in gateway.market.advance(min(end, self._next_step())):
-                at = piece.start
-                while at < piece.stop:
-                    at = gateway.match(piece, at)
+            self._match(gateway.market.advance(min(end, self._next_step())))
+            gateway.exchange.set_time(gateway.market.now)
 
     def _next_step(self) -> int:
         """Return the next second with a trade, or the next full minute if that is earlier."""

@@ -47,7 +47,7 @@ class TradingDesk:
 
     def on_global_cancel(self) -> None:
         """Ask to cancel every order, whoever placed it."""
-        self._gateway.exchange.global_cancel(self._session.client_id)
+        self._gateway.exchange.global_cancel()
 
     def on_open_orders(self) -> None:
         """Answer with messages 5 and 3 for each order of this client, then 53."""
