@@ -105,6 +105,16 @@ class Market:
             return self.day.contract
         return self.tapes[0].contract
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the futures trade at market time."""
+        return any(a <= self.now < b for a, b in sessions.expected_intervals(self.session_id))
+
+    @property
+    def has_books(self) -> bool:
+        """Whether the source has an order book."""
+        return self.source.synthetic is not None
+
     def is_front(self, contract: ApiContract) -> bool:
         """Tell whether a contract trades on the tape now."""
         return (

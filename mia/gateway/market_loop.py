@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mia.core.sessions import MINUTE, SECOND
 from mia.gateway import replies
+from mia.gateway.market import TapeSlice
 
 if TYPE_CHECKING:
     from mia.gateway.server import Gateway
@@ -73,12 +74,18 @@ class MarketLoop:
         """Pass over some time: ticks first, then fills."""
         gateway = self._gateway
         by_second = until % SECOND == 0 and gateway.options.speed >= 20
-        for piece in gateway.market.advance(until, by_second=by_second):
+        pieces = gateway.market.advance(until, by_second=by_second)
+        for piece in pieces:
             gateway.publish(piece)
+        self._match(pieces)
+        gateway.exchange.set_time(gateway.market.now)
+        gateway.sample()
+
+    def _match(self, pieces: list[TapeSlice]) -> None:
+        for piece in pieces:
             at = piece.start
             while at < piece.stop:
-                at = gateway.match(piece, at)
-        gateway.sample()
+                at, _ = self._gateway.match(piece, at)
 
     async def _until_free(self) -> None:
         while self.held:
@@ -94,15 +101,17 @@ class MarketLoop:
             await self._all_asked()
             seen = True
             pieces = gateway.market.advance(self._next_step())
+            gateway.exchange.set_time(gateway.market.now)
             for piece in pieces:
                 gateway.publish(piece)
             gateway.sample()
             await self._answer()
             for piece in pieces:
-                at = gateway.match(piece, piece.start)
+                at = piece.start
                 while at < piece.stop:
-                    await self._answer()
-                    at = gateway.match(piece, at)
+                    at, filled = gateway.match(piece, at)
+                    if filled:
+                        await self._answer()
 
     async def _answer(self) -> None:
         """Mark the end of a step on every connection, and wait until all have asked again."""
@@ -127,10 +136,8 @@ class MarketLoop:
         gateway = self._gateway
         end = gateway.market.now + int(seconds * SECOND)
         while gateway.market.now < end:
-            for piece in gateway.market.advance(min(end, self._next_step())):
-                at = piece.start
-                while at < piece.stop:
-                    at = gateway.match(piece, at)
+            self._match(gateway.market.advance(min(end, self._next_step())))
+            gateway.exchange.set_time(gateway.market.now)
 
     def _next_step(self) -> int:
         """Return the next second with a trade, or the next full minute if that is earlier."""

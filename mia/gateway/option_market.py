@@ -1,5 +1,6 @@
 """Levels of SPX, VIX and VIX3M, and options on SPX, at the prices of the tape."""
 
+from dataclasses import dataclass, replace
 from math import exp, log
 
 import numpy as np
@@ -12,11 +13,32 @@ from mia.data.synthetic.chains import ChainPlan, SyntheticChains
 from mia.errors import UsageError
 from mia.gateway.catalogue import Listing
 from mia.gateway.market import Market
+from mia.gateway.model import ApiContract
+from mia.gateway.option_quotes import OptionQuote, quote
 
 RTH_OPEN = 9 * 60 + 30
 VIX_DAYS, VIX3M_DAYS = 30.0, 93.0
 LEVERAGE = 4.0
 """How far VIX moves against SPX, log on log; VIX3M moves half as far."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexFigures:
+    """An index in a cash session: levels since its opening at `opened`, ns UTC; `ts` of `last`."""
+
+    opened: int
+    ts: int
+    last: float
+    open: float
+    high: float
+    low: float
+    close: float
+
+
+def cash_span(day: int) -> tuple[int, int]:
+    """Return opening and close of the stocks on a cash day (yyyymmdd), ns UTC."""
+    close = option_clock.option_close(day) - option_clock.AFTER_CLOSE * MINUTE
+    return option_clock.new_york(day, RTH_OPEN), close
 
 
 class OptionMarket:
@@ -39,6 +61,7 @@ class OptionMarket:
         self.chains = SyntheticChains(self.spot_at, market.source.seed, self.plan)
         self._listing: tuple[int, Listing] | None = None
         self._chain: Chain | None = None
+        self._days: dict[str, IndexFigures] = {}
 
     def spot_at(self, ts: int) -> float:
         """Return the level of SPX at a time, ns UTC; before the tape that of its first trade."""
@@ -52,18 +75,47 @@ class OptionMarket:
         carry = self.plan.rate - self.plan.dividend
         return price * exp(-carry * self._market.years_to_expiry(ts))
 
-    def level(self, symbol: str) -> float:
-        """Return SPX, VIX or VIX3M at market time, rounded to a hundredth."""
-        now = self._market.now
-        spot = self.spot_at(now)
+    def level(self, symbol: str, at: int) -> float:
+        """Return SPX, VIX or VIX3M at a time (ns UTC), rounded to a hundredth."""
+        spot = self.spot_at(at)
         if symbol == "SPX":
             return round(spot, 2)
         days = VIX_DAYS if symbol == "VIX" else VIX3M_DAYS
         base = float(self.plan.smile(np.zeros(1), np.full(1, days / 365.0))[0])
-        opened = option_clock.new_york(self._cash_day(now), RTH_OPEN)
-        moved = log(spot / self.spot_at(min(opened, now)))
+        day = option_clock.cash_day_at_or_before(option_clock.new_york_date(at))
+        moved = log(spot / self.spot_at(min(option_clock.new_york(day, RTH_OPEN), at)))
         leverage = LEVERAGE if symbol == "VIX" else LEVERAGE / 2
         return round(100.0 * base * exp(-leverage * moved), 2)
+
+    def index_day(self, symbol: str) -> IndexFigures:
+        """Return the figures of an index at market time; it moves in cash hours only."""
+        now = self._market.now
+        day = option_clock.cash_day_at_or_before(option_clock.new_york_date(now))
+        if now < option_clock.new_york(day, RTH_OPEN):
+            day = option_clock.cash_day_before(day)
+        opened, closed = cash_span(day)
+        at = min(now, closed)
+        figures = self._days.get(symbol)
+        if figures is None or figures.opened != opened:
+            before = cash_span(option_clock.cash_day_before(day))[1]
+            start = self.level(symbol, opened)
+            figures = IndexFigures(opened, at, start, start, start, start, self.level(symbol, before))
+        if figures.ts != at:
+            last = self.level(symbol, at)
+            figures = replace(
+                figures,
+                ts=at,
+                last=last,
+                high=max(figures.high, last),
+                low=min(figures.low, last),
+            )
+        self._days[symbol] = figures
+        return figures
+
+    def quote(self, contract: ApiContract) -> OptionQuote | None:
+        """Return the quote of an option at market time, None if it is not listed any more."""
+        spot = self.spot_at(self._market.now // MINUTE * MINUTE)
+        return quote(self.chain(), contract, spot, self.plan.rate, self.plan.dividend)
 
     def chain(self) -> Chain:
         """Return the chain quoted at market time, of this minute at the latest."""
@@ -84,6 +136,3 @@ class OptionMarket:
             strikes = tuple(sorted(set(chain.strike.tolist())))
             self._listing = (day, Listing(expiries, strikes))
         return self._listing[1]
-
-    def _cash_day(self, ts: int) -> int:
-        return option_clock.cash_day_at_or_before(option_clock.new_york_date(ts))

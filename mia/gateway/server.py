@@ -6,16 +6,22 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 
 from mia.gateway import replies
+from mia.gateway.account_desk import AccountDesk
 from mia.gateway.catalogue import Catalogue
 from mia.gateway.client_session import NOTICES, ClientSession, Desk, Interceptor, Recorder, handlers_of
-from mia.gateway.market import TapeSlice, Market
+from mia.gateway.depth_desk import DepthDesk
+from mia.gateway.exchange import Exchange
+from mia.gateway.market import Market, TapeSlice
+from mia.gateway.market_data_desk import MarketDataDesk
 from mia.gateway.market_loop import MarketLoop
 from mia.gateway.model import ApiContract
 from mia.gateway.option_market import OptionMarket
 from mia.gateway.options import GatewayOptions
 from mia.gateway.reference_desk import ReferenceDesk
+from mia.gateway.reports import Reports
 from mia.gateway.tape import TapeSource, open_source
 from mia.gateway.tick_desk import TickDesk
+from mia.gateway.trading_desk import TradingDesk
 
 log = logging.getLogger(__name__)
 
@@ -53,9 +59,17 @@ class Gateway:
         self.catalogue = Catalogue(
             lambda: self.market.session_id, lambda: self.market.now, self.option_market.listing
         )
+        self.reports = Reports(self)
+        self.exchange = Exchange(
+            self.reports,
+            options.accounts,
+            self.market.now,
+            latency_ns=round(options.latency_ms * 1e6),
+            cash=options.cash,
+            first_order_id=options.first_order_id,
+        )
         self.loop = MarketLoop(self)
         self._sessions: list[ClientSession] = []
-        self._order_ids: dict[int, int] = {}
         self._server: asyncio.Server | None = None
         self._running: asyncio.Task[None] | None = None
 
@@ -107,7 +121,7 @@ class Gateway:
 
     def next_order_id(self, client_id: int) -> int:
         """Return the id of which a client may be sure that no order has it."""
-        return self._order_ids.get(client_id, self.options.first_order_id)
+        return self.exchange.next_order_id(client_id)
 
     def notices(self) -> tuple[tuple[int, str], ...]:
         """Return what a client is told of the farms when it has connected."""
@@ -121,7 +135,14 @@ class Gateway:
         self, session: ClientSession
     ) -> tuple[tuple[Desk, ...], dict[str, Callable[..., None]]]:
         """Return what answers a client, and its handlers by the name of the request."""
-        desks: tuple[Desk, ...] = (ReferenceDesk(session), TickDesk(session))
+        desks: tuple[Desk, ...] = (
+            ReferenceDesk(session),
+            MarketDataDesk(session),
+            TickDesk(session),
+            DepthDesk(session),
+            AccountDesk(session),
+            TradingDesk(session),
+        )
         return desks, handlers_of(desks)
 
     def on_opened(self, session: ClientSession) -> None:
@@ -151,30 +172,60 @@ class Gateway:
         """Send what is new on the tape."""
         for session in self.started():
             for desk in session.desks:
-                if isinstance(desk, TickDesk):
+                if isinstance(desk, (TickDesk, MarketDataDesk)):
                     desk.publish(piece)
 
     def sample(self) -> None:
         """Send what clients get at intervals."""
+        now = self.market.now
+        for session in self.started():
+            for desk in session.desks:
+                if isinstance(desk, (MarketDataDesk, DepthDesk, AccountDesk)):
+                    desk.sample(now)
+        if self.interceptor is not None:
+            self.interceptor.tick()
 
-    def match(self, piece: TapeSlice, start: int) -> int:
-        """Match orders with trades from `start` on; return where the next fill was."""
-        del start
-        return piece.stop
+    def match(self, piece: TapeSlice, start: int) -> tuple[int, bool]:
+        """Match orders with trades from `start` on until a fill.
+
+        Returns
+        -------
+        tuple of (int, bool)
+            Where to go on, and whether there was a fill.
+        """
+        fills = self.reports.fills
+        stop = self.exchange.advance(piece.tape.block, start, piece.stop)
+        return stop, self.reports.fills > fills
 
     def tick_lines(self) -> int:
         """Count tick-by-tick subscriptions."""
-        return sum(
-            desk.lines
-            for session in self._sessions
-            for desk in session.desks
-            if isinstance(desk, TickDesk)
-        )
+        return self._lines(TickDesk)
+
+    def data_lines(self) -> int:
+        """Count level-1 subscriptions."""
+        return self._lines(MarketDataDesk)
+
+    def depth_lines(self) -> int:
+        """Count depth subscriptions."""
+        return self._lines(DepthDesk)
 
     def tick_line_limit(self) -> int:
         """Return how many tick-by-tick subscriptions there may be."""
         limits = self.options.limits
         return max(limits.market_data_lines // 100, 1) * limits.tick_by_tick_lines
+
+    def depth_line_limit(self) -> int:
+        """Return how many depth subscriptions there may be."""
+        limits = self.options.limits
+        return max(limits.market_data_lines // 100, 1) * limits.depth_lines
+
+    def _lines(self, kind: type[TickDesk] | type[MarketDataDesk] | type[DepthDesk]) -> int:
+        return sum(
+            desk.lines
+            for session in self._sessions
+            for desk in session.desks
+            if isinstance(desk, kind)
+        )
 
     def has_data(self, session: ClientSession, request_id: int, contract: ApiContract) -> bool:
         """Tell whether there is market data of a contract, or send why not."""
