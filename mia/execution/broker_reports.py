@@ -167,8 +167,7 @@ class BrokerReports:
         if late and leg.role is OrderRole.ENTRY and known is None:
             text = "filled after its end: the position is closed"
             self._log.alarm(Trouble.LATE_FILL, leg.ref, text, HALT)
-            name = bracket.order.bracket_id
-            self._log.record("want", {"bracket_id": name, "what": "flatten", "why": "late fill"})
+            self._want(leg.bracket_id, "flatten", "late fill")
         return leg
 
     def on_commission(self, report: CommissionReport) -> None:
@@ -239,8 +238,13 @@ class BrokerReports:
         if leg.state is LegState.UNKNOWN:
             self._log.alarm(Trouble.REAPPEARED, leg.ref, f"it was {before.value} and works", HALT)
             self._query = f"{leg.ref} works after its end"
+            if leg.role is OrderRole.ENTRY:
+                self._want(leg.bracket_id, "cancel", "it reappeared")
         elif leg.state is LegState.REJECTED:
             self._log.alarm(Trouble.REJECT, leg.ref, leg.reason)
+
+    def _want(self, bracket_id: str, what: str, why: str) -> None:
+        self._log.record("want", {"bracket_id": bracket_id, "what": what, "why": why})
 
     def _emit(
         self,

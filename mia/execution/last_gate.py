@@ -14,11 +14,9 @@ from math import isfinite
 from mia.config.instruments import INSTRUMENTS
 from mia.core.base_types import BracketOrder, OrderType, TradingMode, TradingState
 from mia.errors import MiaError
+from mia.execution.order_states import UNITS
 
 MINUTE = 60_000_000_000
-UNITS = {"ES": 10, "MES": 1}
-"""Size of a contract in MES contracts."""
-
 _PAPER_PREFIX = "D"
 
 

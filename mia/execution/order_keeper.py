@@ -122,8 +122,6 @@ class OrderKeeper:
                 self._deadlines.start((ref, what), lasts)
             else:
                 self._deadlines.stop((ref, what))
-        if not leg.changing:
-            self._tries.pop(f"{Act.CHANGE.value} {ref}", None)
 
     def follow_up(self, leg: Leg | None) -> None:
         """Do what a report about an order, or about none of ours, calls for."""
@@ -192,6 +190,8 @@ class OrderKeeper:
     def _do(self, bracket: Bracket, need: Need) -> None:
         subject = need.leg or bracket.order.bracket_id
         what = f"{need.act.value} {subject}"
+        if need.act is Act.CHANGE:
+            what += f" to {need.quantity} at {need.price}"
         if self._deadlines.runs((subject, need.act.value)):
             return
         tried = self._tries.get(what, 0)

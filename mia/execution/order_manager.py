@@ -26,10 +26,7 @@ from mia.execution.broker_reports import BrokerReports
 from mia.execution.order_keeper import OrderKeeper
 from mia.execution.order_recorder import OrderJournal, OrderRecorder
 from mia.execution.order_sender import OrderSender, OrderSettings
-from mia.execution.order_states import Alarm, Bracket, FillCorrection
-
-UNITS = {"ES": 10, "MES": 1}
-"""Size of a contract in MES contracts."""
+from mia.execution.order_states import UNITS, Alarm, Bracket, FillCorrection
 
 
 class OrderManager:

@@ -61,21 +61,20 @@ class OrderRecorder:
             self._journal.append(PREFIX + kind, payload, ts=self._clock.now())
         except Exception as error:
             # Whatever broke the journal, exits and the broker's reports may not stop at it.
-            first, self.failed = not self.failed, True
-            if must:
-                raise BrokerError(
-                    f"the journal does not take {kind}: {error}; nothing was sent"
-                ) from error
-            if first:
+            text = f"the journal does not take {kind}: {error}"
+            if not self.failed:
+                self.failed = True
                 self._alarms.append(
                     Alarm(
                         Trouble.JOURNAL,
                         self._clock.now(),
                         kind,
-                        f"the journal does not take {kind}: {error}; only exits go on",
+                        f"{text}; only exits go on",
                         TradingState.HALT_ENTRIES,
                     )
                 )
+            if must:
+                raise BrokerError(f"{text}; nothing was sent") from error
         self.ledger.apply(PREFIX + kind, payload)
 
     def replay(self, events: Iterable[tuple[int, int, str, Mapping[str, object]]]) -> None:

@@ -44,6 +44,9 @@ LIVE = frozenset(
 ACKNOWLEDGED = frozenset({LegState.WORKING, LegState.PARTIAL})
 """States in which the broker has said that the order works."""
 
+UNITS = {"ES": 10, "MES": 1}
+"""Size of a contract in MES contracts."""
+
 DONE = frozenset({BrokerStatus.FILLED, BrokerStatus.CANCELLED, BrokerStatus.INACTIVE})
 """Statuses after which an order of the broker is over."""
 

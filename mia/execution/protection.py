@@ -138,7 +138,7 @@ def _of_a_position(bracket: Bracket, expected: int, held: int | None) -> list[Ne
         bracket.flatten_wanted or "no stop holds",
         quantity=allowed,
         side=-side,
-        patient=bool(bracket.of(OrderRole.FLATTEN)),
+        patient=any(leg.reason != NEVER_SENT for leg in bracket.of(OrderRole.FLATTEN)),
     )
     if bracket.flatten_wanted and allowed:
         return [flatten]
