@@ -15,7 +15,6 @@ RUN = "run.json"
 KILL = "kill"
 KILL_TAKEN = "kill.taken"
 KILL_ACK = "kill.ack"
-KILL_LOCK = "kill.lock"
 ARM = "arm"
 JOURNAL = "journal.db"
 
