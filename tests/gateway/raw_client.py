@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import struct
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from mia.gateway.options import GatewayOptions
 from mia.gateway.server import running_gateway
@@ -156,11 +156,22 @@ def expected_count(fields, version):
 def over_tcp(test):
     """Run a coroutine as a test."""
 
+    async def alone(*arguments, **named):
+        try:
+            await test(*arguments, **named)
+        finally:
+            while LIVING:
+                await LIVING.pop().close()
+
     @functools.wraps(test)
     def run(*arguments, **named):
-        asyncio.run(test(*arguments, **named))
+        asyncio.run(alone(*arguments, **named))
 
     return run
+
+
+LIVING = []
+"""Clients of the test that runs; it closes what it has left open."""
 
 
 class RawClient:
@@ -174,16 +185,21 @@ class RawClient:
         self.connection_time = ""
         self.next_id = 0
         self.seen = []
+        LIVING.append(self)
+
+    @classmethod
+    async def stranger(cls, port):
+        """Connect without a word."""
+        return cls(*await asyncio.open_connection("127.0.0.1", port))
 
     @classmethod
     async def open(cls, port, client_id=1, version=176, options=""):
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
-        client = cls(reader, writer)
+        client = await cls.stranger(port)
         client.write_raw(b"API\0")
         client.write_frame(f"v157..{version}{options}".encode())
         body = await client.read_frame()
-        number, client.connection_time, rest = body.split(b"\0")
-        assert rest == b""
+        number, client.connection_time, rest = body.decode().split("\0")
+        assert rest == ""
         client.version = int(number)
         client.client_id = client_id
         client.send(71, 2, client_id, "")
@@ -252,7 +268,8 @@ class RawClient:
 
     async def close(self):
         self.writer.close()
-        await self.writer.wait_closed()
+        with suppress(ConnectionError):
+            await self.writer.wait_closed()
 
 
 def future(symbol="ES", expiry="", con_id="", local_symbol=""):
@@ -276,11 +293,7 @@ async def session(*, client_id=1, version=176, **options):
     given = {"source": "synth:5:20250312:2", "trades_per_day": 20_000, **options}
     async with running_gateway(GatewayOptions(**given)) as gateway:
         client = await RawClient.open(gateway.port, client_id, version)
-        await client.ready()
-        try:
-            yield gateway, client
-        finally:
-            await client.close()
+        yield gateway, await client.ready()
 
 
 async def front(client, symbol="ES"):
