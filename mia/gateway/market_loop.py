@@ -16,6 +16,8 @@ BEAT_S = 0.01
 """Real time between two advances at finite speed."""
 
 SLICE_NS = SECOND // 4
+SMOOTH_BELOW = 20.0
+"""Speed below which trades come when they happened rather than at their full second."""
 
 
 class MarketLoop:
@@ -71,13 +73,14 @@ class MarketLoop:
             until = market.now + int(owed)
             owed -= int(owed)
             while market.now < until:
-                following = market.now + SLICE_NS if speed < 20 else self._next_step()
-                self._advance_clock(min(until, following))
+                if speed < SMOOTH_BELOW:
+                    self._advance_clock(min(until, market.now + SLICE_NS), by_second=False)
+                else:
+                    self._advance_clock(min(until, self._next_step()))
 
-    def _advance_clock(self, until: int) -> None:
+    def _advance_clock(self, until: int, *, by_second: bool = True) -> None:
         """Pass over some time: ticks first, then fills."""
         gateway = self._gateway
-        by_second = until % SECOND == 0
         pieces = gateway.market.advance(until, by_second=by_second)
         for piece in pieces:
             gateway.publish(piece)
