@@ -48,7 +48,7 @@ class Interceptor(Protocol):
 
     @property
     def active(self) -> bool:
-        """Whether messages have to pass; while not they cost one look at this."""
+        """Whether what is sent has to pass; while not it costs one look at this."""
         ...
 
     def defer(self, action: Callable[[], None]) -> bool:
@@ -210,7 +210,7 @@ class ClientSession(asyncio.Protocol):
             return
         if not self._within_rate(body):
             return
-        if interceptor is not None and interceptor.active and is_text(body):
+        if interceptor is not None and is_text(body):
             interceptor.incoming(self, body[:-1].decode("utf-8").split("\0"))
         else:
             self._act(body)

@@ -121,8 +121,6 @@ class Connection:
 
     def contract(self, **fields):
         """Return a contract of the library."""
-        if "lastTradeDate" in fields:
-            fields["lastTradeDateOrContractMonth"] = fields.pop("lastTradeDate")
         return self._library.contract.Contract(**fields)
 
     def order(self, **fields):
@@ -167,6 +165,8 @@ async def as_users_do(library, port, client_id, contract_fields, price):
     await _until(lambda: trade.orderStatus.status in ("Submitted", "PreSubmitted"))
     seen["placed"] = trade.orderStatus.status
     ib.cancelOrder(order)
+    await ib.reqCurrentTimeAsync()
+    await ib.reqCurrentTimeAsync()
     await _until(lambda: trade.orderStatus.status == "Cancelled")
     seen["cancelled"] = trade.orderStatus.status
     ib.disconnect()
@@ -198,6 +198,11 @@ class Session:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(4 * PATIENCE)
 
 
+def _run(loop):
+    asyncio.set_event_loop(loop)
+    loop.run_forever()
+
+
 def main(library_name):
     """Run the scenario and write what was seen."""
     options = argparse.ArgumentParser()
@@ -210,7 +215,7 @@ def main(library_name):
     importlib.import_module(f"{library_name}.client")
     log = ErrorLog()
     logging.getLogger().addHandler(log)
-    threading.Thread(target=loop.run_forever, daemon=True).start()
+    threading.Thread(target=_run, args=(loop,), daemon=True).start()
     session = Session(library, loop, given.port)
     result = scenario.run(session)
     result["left_over"] = [text for c in session.connections for text in c.fields.left_over]
