@@ -105,7 +105,7 @@ def bars(
         if liquid:
             rows = rows[sessions.in_rth_mask(tape.second[rows])]
         if kind != "TRADES":
-            rows = rows[tape.known_quotes()[rows]]
+            rows = rows[tape.known_quotes[rows]]
         if not len(rows):
             continue
         seconds = tape.second[rows]

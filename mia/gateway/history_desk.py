@@ -66,6 +66,11 @@ class HistoryDesk:
         self._live: dict[int, _Question] = {}
         self._next = 0
 
+    @property
+    def lines(self) -> int:
+        """How many requests are kept up to date."""
+        return len(self._live)
+
     def close(self) -> None:
         """Drop every subscription."""
         self._live.clear()
@@ -282,7 +287,7 @@ class HistoryDesk:
             bid, ask = tape.bid[rows], tape.ask[rows]
             moved = np.ones(len(rows), bool)
             moved[1:] = (bid[1:] != bid[:-1]) | (ask[1:] != ask[:-1])
-            rows = rows[moved & tape.known_quotes()[rows]]
+            rows = rows[moved & tape.known_quotes[rows]]
         if liquid:
             rows = rows[sessions.in_rth_mask(tape.second[rows])]
         seconds = tape.second[rows]

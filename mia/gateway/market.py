@@ -240,7 +240,7 @@ class Market:
         day.volume += int(size.sum())
         day.notional += int(np.dot(price.astype(np.int64), size.astype(np.int64)))
         day.count += stop - start
-        known = np.flatnonzero(tape.known_quotes()[start:stop])
+        known = np.flatnonzero(tape.known_quotes[start:stop])
         if len(known):
             row = start + int(known[-1])
             day.bid, day.ask = int(tape.bid[row]), int(tape.ask[row])

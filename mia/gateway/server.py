@@ -36,7 +36,8 @@ from mia.gateway.trading_desk import TradingDesk
 log = logging.getLogger(__name__)
 
 NOT_SUBSCRIBED = 354
-SAMPLED = (MarketDataDesk, DepthDesk, RealtimeDesk, HistoryDesk, AccountDesk)
+STEADY = (MarketDataDesk, DepthDesk, RealtimeDesk, HistoryDesk)
+SAMPLED = (*STEADY, AccountDesk)
 
 
 class Gateway:
@@ -217,6 +218,18 @@ class Gateway:
                     desk.sample(now)
         if self.interceptor is not None:
             self.interceptor.tick()
+
+    def needs_seconds(self) -> bool:
+        """Tell whether anything depends on market time moving second by second.
+
+        Ticks alone do not: a client sees the same ones, however many are sent in one go.
+        """
+        return bool(self.exchange.open_orders()) or any(
+            desk.lines
+            for session in self._sessions
+            for desk in session.desks
+            if isinstance(desk, STEADY)
+        )
 
     def match(self, piece: TapeSlice, start: int) -> tuple[int, bool]:
         """Match orders with trades from `start` on until a fill.
