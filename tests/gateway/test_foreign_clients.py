@@ -8,8 +8,10 @@ own are named here; everything else is the gateway's fault.
 import asyncio
 import json
 import os
+from contextlib import AsyncExitStack
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -25,7 +27,10 @@ PROGRAMS = {
     "ibapi1019": "ibapi_client.py",
     "ibapi1050": "ibapi_client.py",
 }
-RUNS = [(name, version) for version in (157, 176) for name in PROGRAMS] + [("ib_async", 178)]
+RUNS = [(name, version) for version in (157, 176) for name in PROGRAMS] + [
+    ("ib_async", 178),
+    ("ibapi1050", 178),
+]
 REFERENCE = "ib_insync"
 PATIENCE = 120
 
@@ -37,25 +42,24 @@ pytestmark = [
     ),
 ]
 
-ONLY_SOME_LIBRARIES_HAVE = set(
-    """
-    allowPreOpen bondAccruedInterest conditionsIncludeOvernight customerAccount deactivate
-    eTradeOnly equityWithLoanAfterOutsideRTH equityWithLoanBeforeOutsideRTH
-    equityWithLoanChangeOutsideRTH eventContract1 eventContractDescription1
-    eventContractDescription2 faProfile firmQuoteOnly fundAssetType fundBackLoad
-    fundBackLoadTimeInterval fundBlueSkyStates fundBlueSkyTerritories fundClosed
-    fundClosedForNewInvestors fundClosedForNewMoney fundDistributionPolicyIndicator fundFamily
-    fundFrontLoad fundManagementFee fundMinimumInitialPurchase fundName fundNotifyAmount
-    fundSubsequentMinimumPurchase fundType hedgeMaxSize ignoreOpenAuction includeOvernight
-    ineligibilityReasonList initMarginAfterOutsideRTH initMarginBeforeOutsideRTH
-    initMarginChangeOutsideRTH lastPricePrecision lastSizePrecision lastTradeDate
-    maintMarginAfterOutsideRTH maintMarginBeforeOutsideRTH maintMarginChangeOutsideRTH
-    manualOrderIndicator marginCurrency mdSizeMultiplier minAlgoSize nbboPriceCap
-    optExerciseOrLapseType orderAllocations pendingPriceRevision postOnly professionalCustomer
-    ptOrderId ptOrderType rejectReason seekPriceImprovement settlementMethod slOrderId
-    slOrderType submitter suggestedSize whatIfType
-    """.split()
-)
+_NAMES = """
+allowPreOpen bondAccruedInterest conditionsIncludeOvernight customerAccount deactivate
+eTradeOnly equityWithLoanAfterOutsideRTH equityWithLoanBeforeOutsideRTH
+equityWithLoanChangeOutsideRTH eventContract1 eventContractDescription1
+eventContractDescription2 faProfile firmQuoteOnly fundAssetType fundBackLoad
+fundBackLoadTimeInterval fundBlueSkyStates fundBlueSkyTerritories fundClosed
+fundClosedForNewInvestors fundClosedForNewMoney fundDistributionPolicyIndicator fundFamily
+fundFrontLoad fundManagementFee fundMinimumInitialPurchase fundName fundNotifyAmount
+fundSubsequentMinimumPurchase fundType hedgeMaxSize ignoreOpenAuction includeOvernight
+ineligibilityReasonList initMarginAfterOutsideRTH initMarginBeforeOutsideRTH
+initMarginChangeOutsideRTH lastPricePrecision lastSizePrecision lastTradeDate
+maintMarginAfterOutsideRTH maintMarginBeforeOutsideRTH maintMarginChangeOutsideRTH
+manualOrderIndicator marginCurrency mdSizeMultiplier minAlgoSize nbboPriceCap
+optExerciseOrLapseType orderAllocations pendingPriceRevision postOnly professionalCustomer
+ptOrderId ptOrderType rejectReason seekPriceImprovement settlementMethod slOrderId
+slOrderType submitter suggestedSize whatIfType
+"""
+ONLY_SOME_LIBRARIES_HAVE = set(_NAMES.split())
 """Attributes of orders, contracts and executions that not every library has."""
 
 UNSET_OR_ZERO = {
@@ -85,8 +89,9 @@ async def _run(name, version):
         trades_per_day=20_000,
         limits=Limits(messages_per_second=2_000, historical_burst=100, historical_requests=1_000),
     )
-    out = Path(os.environ.get("PYTEST_CLIENT_OUT", "/tmp")) / f"{name}_{version}.json"
-    async with running_gateway(options) as gateway:
+    async with AsyncExitStack() as stack:
+        out = Path(stack.enter_context(TemporaryDirectory())) / "seen.json"
+        gateway = await stack.enter_async_context(running_gateway(options))
         process = await asyncio.create_subprocess_exec(
             *(str(python), str(SCRIPTS / PROGRAMS[name])),
             *("--port", str(gateway.port), "--out", str(out)),
@@ -94,8 +99,8 @@ async def _run(name, version):
         )
         async with asyncio.timeout(PATIENCE):
             _, said = await process.communicate()
-    assert process.returncode == 0, said.decode()[-3000:]
-    return json.loads(out.read_text(encoding="utf-8"))
+        assert process.returncode == 0, said.decode()[-3000:]
+        return json.loads(out.read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize(("name", "version"), RUNS)
