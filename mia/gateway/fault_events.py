@@ -191,9 +191,7 @@ def _set_halt(box: FaultBox, links: list[FaultLink], halted: bool) -> None:
 def _halt(box: FaultBox, fault: Fault, links: list[FaultLink]) -> None:
     _set_halt(box, links, True)
     if fault["seconds"] > 0:
-        box.gateway.later(
-            fault["seconds"], lambda: _set_halt(box, list(box.gateway.links), False)
-        )
+        box.gateway.later(fault["seconds"], lambda: _set_halt(box, list(box.gateway.links), False))
 
 
 def _resume(box: FaultBox, fault: Fault, links: list[FaultLink]) -> None:
