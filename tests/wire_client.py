@@ -248,7 +248,7 @@ class Stage:
 @asynccontextmanager
 async def stage(*faults, **options):
     """Run a gateway in lock-step with faults, each a table as in a scenario."""
-    chosen = {"lockstep": True, "trades_per_day": 20_000, **options}
+    chosen = {"lockstep": True, "trades_per_day": 5_000, **options}
     async with running_gateway(GatewayOptions(**chosen)) as gateway:
         hand = GatewayControl(gateway)
         box = FaultBox(hand, [read_fault(fault) for fault in faults])
