@@ -213,10 +213,10 @@ def read_position(fields: Sequence[str]) -> PositionReport:
     return PositionReport(
         account=fields[2],
         con_id=int(fields[3]),
-        contract=contract_name(fields[4], fields[5], fields[6], fields[11]),
+        contract=contract_name(fields[4], fields[5], fields[6], fields[12]),
         symbol=fields[4],
-        quantity=to_int(fields[13]),
-        average_cost=to_money(fields[14]) or 0.0,
+        quantity=to_int(fields[14]),
+        average_cost=to_money(fields[15]) or 0.0,
     )
 
 
