@@ -272,12 +272,11 @@ class History:
         raise AssertionError("the last attempt returns or raises")
 
     async def _pace(self, series: str, request: str, weight: int) -> None:
-        key = f"{series} {request}"
         while True:
             now = self._session.monotonic()
-            delay = self._budget.delay(now, series, key, weight)
+            delay = self._budget.delay(now, series, request, weight)
             if not delay:
-                self._budget.spend(now, series, key, weight)
+                self._budget.spend(now, series, request, weight)
                 return
             await asyncio.sleep(delay)
 
