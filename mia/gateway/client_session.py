@@ -48,6 +48,10 @@ class Interceptor(Protocol):
         """Whether messages have to pass; while not they cost one look at this."""
         ...
 
+    def defer(self, action: Callable[[], None]) -> bool:
+        """Keep an action for later if the gateway is frozen; return whether it was kept."""
+        ...
+
     def handshake(self, text: str) -> str:
         """Return the time that a new connection is told."""
         ...
@@ -195,21 +199,21 @@ class ClientSession(asyncio.Protocol):
 
     def take(self, body: bytes) -> None:
         """Take one payload: every message of the client comes through here."""
+        interceptor = self.gateway.interceptor
         if not self.version:
-            self._agree(body)
+            if interceptor is None or not interceptor.defer(lambda: self._agree(body)):
+                self._agree(body)
             return
         if not self._within_rate():
             return
-        interceptor = self.gateway.interceptor
         if interceptor is not None and interceptor.active and is_text(body):
             interceptor.incoming(self, body[:-1].decode("utf-8").split("\0"))
         else:
             self._act(body)
 
     def receive(self, fields: Sequence[str]) -> None:
-        """Act on a message, past the interceptor."""
-        if not self.closed:
-            self._act("".join(f"{field}\0" for field in fields).encode("utf-8"))
+        """Act on a message, past the interceptor; also when the client has gone since."""
+        self._act("".join(f"{field}\0" for field in fields).encode("utf-8"))
 
     def send(self, message_id: int, fields: Sequence[Value]) -> None:
         """Send one message: every message of the gateway goes through here."""
@@ -339,8 +343,10 @@ class ClientSession(asyncio.Protocol):
             return
         if self.gateway.taken(client_id):
             self.error(
-                NO_REQUEST, 326, "Unable to connect as the client id is already in use. "
-                "Retry with a unique client id."
+                NO_REQUEST,
+                326,
+                "Unable to connect as the client id is already in use. "
+                "Retry with a unique client id.",
             )
             self.fail(f"client id {client_id} is taken")
             return

@@ -196,6 +196,10 @@ class Market:
             slices.append(TapeSlice(self.tapes[self._tape], 0, self._row))
         return slices
 
+    def recent(self) -> list[TapeSlice]:
+        """Return the trades up to market time of this session and the one before."""
+        return self.passed()[-2:]
+
     def price_at(self, ts: int) -> float | None:
         """Return the last price on the tape at a time (also a later one), points."""
         starts = [int(tape.ts[0]) for tape in self.tapes]

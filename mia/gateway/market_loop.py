@@ -16,6 +16,8 @@ BEAT_S = 0.01
 """Real time between two advances at finite speed."""
 
 SLICE_NS = SECOND // 4
+SMOOTH_BELOW = 20.0
+"""Speed below which trades come when they happened rather than at their full second."""
 
 
 class MarketLoop:
@@ -29,12 +31,16 @@ class MarketLoop:
     ----------
     held : bool
         While set, market time stands still.
+    while_down_s : float
+        In lock-step, market seconds that pass after the last client has gone; orders are matched.
     """
 
     def __init__(self, gateway: "Gateway") -> None:
         self._gateway = gateway
         self._changed = asyncio.Event()
+        self._waits_for_clients = True
         self.held = False
+        self.while_down_s = gateway.options.while_down_s
 
     def wake(self) -> None:
         """Look again whether a step may begin."""
@@ -67,13 +73,14 @@ class MarketLoop:
             until = market.now + int(owed)
             owed -= int(owed)
             while market.now < until:
-                following = market.now + SLICE_NS if speed < 20 else self._next_step()
-                self._advance_clock(min(until, following))
+                if speed < SMOOTH_BELOW:
+                    self._advance_clock(min(until, market.now + SLICE_NS), by_second=False)
+                else:
+                    self._advance_clock(min(until, self._next_step()))
 
-    def _advance_clock(self, until: int) -> None:
+    def _advance_clock(self, until: int, *, by_second: bool = True) -> None:
         """Pass over some time: ticks first, then fills."""
         gateway = self._gateway
-        by_second = until % SECOND == 0 and gateway.options.speed >= 20
         pieces = gateway.market.advance(until, by_second=by_second)
         for piece in pieces:
             gateway.publish(piece)
@@ -94,12 +101,13 @@ class MarketLoop:
 
     async def _run_lockstep(self) -> None:
         gateway = self._gateway
-        seen = False
         while True:
-            if seen and not gateway.started():
-                self._pass_alone(gateway.options.while_down_s)
+            if self._abandoned():
+                self._pass_alone(self.while_down_s)
+                self._waits_for_clients = True
             await self._all_asked()
-            seen = True
+            if self._abandoned():
+                continue
             pieces = gateway.market.advance(self._next_step())
             gateway.exchange.set_time(gateway.market.now)
             for piece in pieces:
@@ -123,13 +131,28 @@ class MarketLoop:
             session.flush()
         await self._all_asked()
 
+    def _abandoned(self) -> bool:
+        """Tell whether all clients have gone, and the market runs on without them."""
+        alone = not self._gateway.started()
+        return alone and not self._waits_for_clients and self.while_down_s > 0
+
     async def _all_asked(self) -> None:
         while True:
             clients = self._gateway.started()
             if clients and all(session.asked for session in clients) and not self.held:
+                self._waits_for_clients = False
+                return
+            if self._abandoned():
                 return
             self._changed.clear()
             await self._changed.wait()
+
+    def jump(self, seconds: float) -> None:
+        """Let the market run on at once, with everything that is sent on the way."""
+        gateway = self._gateway
+        end = gateway.market.now + int(seconds * SECOND)
+        while gateway.market.now < end:
+            self._advance_clock(min(end, self._next_step()))
 
     def _pass_alone(self, seconds: float) -> None:
         """Let the market run while no client is there; orders are matched."""

@@ -3,20 +3,30 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from mia.gateway import replies
 from mia.gateway.account_desk import AccountDesk
 from mia.gateway.catalogue import Catalogue
-from mia.gateway.client_session import NOTICES, ClientSession, Desk, Interceptor, Recorder, handlers_of
+from mia.gateway.client_session import (
+    NOTICES,
+    ClientSession,
+    Desk,
+    Interceptor,
+    Recorder,
+    handlers_of,
+)
 from mia.gateway.depth_desk import DepthDesk
 from mia.gateway.exchange import Exchange
+from mia.gateway.history_desk import HistoryDesk
+from mia.gateway.limits import HistoricalPacing
 from mia.gateway.market import Market, TapeSlice
 from mia.gateway.market_data_desk import MarketDataDesk
 from mia.gateway.market_loop import MarketLoop
 from mia.gateway.model import ApiContract
 from mia.gateway.option_market import OptionMarket
 from mia.gateway.options import GatewayOptions
+from mia.gateway.realtime_desk import RealtimeDesk
 from mia.gateway.reference_desk import ReferenceDesk
 from mia.gateway.reports import Reports
 from mia.gateway.tape import TapeSource, open_source
@@ -26,6 +36,7 @@ from mia.gateway.trading_desk import TradingDesk
 log = logging.getLogger(__name__)
 
 NOT_SUBSCRIBED = 354
+SAMPLED = (MarketDataDesk, DepthDesk, RealtimeDesk, HistoryDesk, AccountDesk)
 
 
 class Gateway:
@@ -59,6 +70,7 @@ class Gateway:
         self.catalogue = Catalogue(
             lambda: self.market.session_id, lambda: self.market.now, self.option_market.listing
         )
+        self.pacing = HistoricalPacing(options.limits)
         self.reports = Reports(self)
         self.exchange = Exchange(
             self.reports,
@@ -75,27 +87,42 @@ class Gateway:
 
     async def start(self) -> None:
         """Listen, and let the market run."""
+        await self.listen(self.options.port)
+        self._running = asyncio.create_task(self.loop.run())
+        self._running.add_done_callback(self._market_ended)
+
+    async def listen(self, port: int) -> None:
+        """Take connections on a port; 0 takes any free one."""
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(
-            lambda: ClientSession(self), self.options.host, self.options.port
+            lambda: ClientSession(self), self.options.host, port
         )
         self.port = self._server.sockets[0].getsockname()[1]
-        self._running = asyncio.create_task(self.loop.run())
+
+    def stop_listening(self) -> None:
+        """Refuse connections; those that stand are kept."""
+        if self._server is not None:
+            self._server.close()
 
     async def stop(self) -> None:
         """Close every connection and stop the market."""
         if self._running is not None:
             self._running.cancel()
-            try:
+            with suppress(asyncio.CancelledError):
                 await self._running
-            except asyncio.CancelledError:
-                pass
         if self._server is not None:
             self._server.close()
         for session in list(self._sessions):
             session.close()
         if self._server is not None:
             await self._server.wait_closed()
+
+    def _market_ended(self, task: asyncio.Task[None]) -> None:
+        """Leave no client with a market that stands still for a defect."""
+        if not task.cancelled() and task.exception() is not None:
+            log.critical("the market stopped: %r", task.exception())
+            for session in list(self._sessions):
+                session.close(reset=True)
 
     async def serve(self) -> None:
         """Run until the market breaks or the caller is cancelled."""
@@ -129,7 +156,11 @@ class Gateway:
 
     def wall_time(self) -> str:
         """Return market time as the gateway prints it."""
-        return replies.wall_time(self.market.now, self.zone)
+        return self.text_of_time(self.market.now)
+
+    def text_of_time(self, ts: int, *, utc: bool = False) -> str:
+        """Return a time (ns UTC) as the gateway prints it."""
+        return replies.wall_time(ts, "" if utc else self.zone)
 
     def open_desks(
         self, session: ClientSession
@@ -140,6 +171,8 @@ class Gateway:
             MarketDataDesk(session),
             TickDesk(session),
             DepthDesk(session),
+            RealtimeDesk(session),
+            HistoryDesk(session),
             AccountDesk(session),
             TradingDesk(session),
         )
@@ -180,7 +213,7 @@ class Gateway:
         now = self.market.now
         for session in self.started():
             for desk in session.desks:
-                if isinstance(desk, (MarketDataDesk, DepthDesk, AccountDesk)):
+                if isinstance(desk, SAMPLED):
                     desk.sample(now)
         if self.interceptor is not None:
             self.interceptor.tick()

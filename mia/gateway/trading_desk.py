@@ -47,7 +47,7 @@ class TradingDesk:
 
     def on_global_cancel(self) -> None:
         """Ask to cancel every order, whoever placed it."""
-        self._gateway.exchange.global_cancel(self._session.client_id)
+        self._gateway.exchange.global_cancel()
 
     def on_open_orders(self) -> None:
         """Answer with messages 5 and 3 for each order of this client, then 53."""
@@ -67,9 +67,7 @@ class TradingDesk:
     def on_auto_open_orders(self, bind: bool) -> None:
         """Take over orders placed by hand, as client 0 may."""
         if self._session.client_id != BINDER:
-            self._session.error(
-                -1, 321, "Error validating request:-only client 0 may bind orders"
-            )
+            self._session.error(-1, 321, "Error validating request:-only client 0 may bind orders")
             return
         self.binds = bind
         if bind:

@@ -93,7 +93,7 @@ def text(value: Value) -> str:
 def payload(fields: Iterable[Value]) -> bytes:
     """Return the payload of a frame.
 
-    Characters beyond ASCII are written as ``\\uXXXX``.
+    Characters beyond ASCII are escaped as Java does: backslash, ``u``, four hex digits.
 
     Raises
     ------
