@@ -198,6 +198,11 @@ class Session:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(4 * PATIENCE)
 
 
+def _run(loop):
+    asyncio.set_event_loop(loop)
+    loop.run_forever()
+
+
 def main(library_name):
     """Run the scenario and write what was seen."""
     options = argparse.ArgumentParser()
@@ -210,7 +215,7 @@ def main(library_name):
     importlib.import_module(f"{library_name}.client")
     log = ErrorLog()
     logging.getLogger().addHandler(log)
-    threading.Thread(target=loop.run_forever, daemon=True).start()
+    threading.Thread(target=_run, args=(loop,), daemon=True).start()
     session = Session(library, loop, given.port)
     result = scenario.run(session)
     result["left_over"] = [text for c in session.connections for text in c.fields.left_over]
