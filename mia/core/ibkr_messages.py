@@ -54,6 +54,7 @@ ORDER_TYPES = {
 }
 _SIDES = {"BUY": 1, "SELL": -1, "SSHORT": -1, "BOT": 1, "SLD": -1}
 _UNSET = 1e300
+_AHEAD = 300_000_000_000
 
 NoticeSink = Callable[[Notice], None]
 
@@ -175,6 +176,8 @@ def read_execution(
     ) = fields[:27]
     try:
         ts = read_time(time)
+        if ts > received_at + _AHEAD:
+            raise ValueError(f"time {time!r} is in the future, its zone must be wrong")
     except (ValueError, OverflowError) as error:
         ts = received_at
         note(TIME_UNREADABLE, f"execution {exec_id}: {error}; the time of receipt is used")

@@ -54,16 +54,12 @@ def test_a_library_that_is_not_installed_says_how_to_install_it():
 @pytest.mark.parametrize("where", ["outside a loop", "inside a loop"])
 def test_loading_neither_warns_nor_touches_the_loop_of_the_caller(where):
     load = "load_backend(); assert asyncio.get_running_loop() is loop"
-    code = (
-        "import asyncio\nfrom mia.core.ibkr_backend import load_backend\n"
-        + (
-            "async def main():\n    loop = asyncio.get_running_loop()\n    "
-            + load.replace("; ", "\n    ")
-            + "\nasyncio.run(main())"
-            if where == "inside a loop"
-            else "load_backend()\n"
-            "async def main(): return 1\nassert asyncio.run(main()) == 1"
-        )
+    code = "import asyncio\nfrom mia.core.ibkr_backend import load_backend\n" + (
+        "async def main():\n    loop = asyncio.get_running_loop()\n    "
+        + load.replace("; ", "\n    ")
+        + "\nasyncio.run(main())"
+        if where == "inside a loop"
+        else "load_backend()\nasync def main(): return 1\nassert asyncio.run(main()) == 1"
     )
     done = run(sys.executable, code)
     assert (done.returncode, done.stderr) == (0, "")

@@ -19,7 +19,6 @@ from mia.core.broker_types import (
 )
 from mia.core.ibkr_link import LinkTimes
 from mia.core.ibkr_messages import TIME_UNREADABLE, UNREADABLE
-from mia.core.ibkr_pacing import MessageLimits
 from mia.errors import BrokerError, JournalError
 
 IMPATIENT = LinkTimes(heartbeat_every=0.2, heartbeat_timeout=0.6, dead_after=1.5)
@@ -231,9 +230,7 @@ def test_a_stop_is_moved_by_sending_it_again_and_a_target_is_cancelled():
         snapshot = await desk.connector.snapshot()
         assert [r.order_ref for r in snapshot.open_orders] == ["a:S"]
         assert {r.order_ref for r in snapshot.completed_orders} == {"a:E", "a:T"}
-        assert [r.exec_id for r in snapshot.commissions] == [
-            r.exec_id for r in snapshot.executions
-        ]
+        assert [r.exec_id for r in snapshot.commissions] == [r.exec_id for r in snapshot.executions]
 
     play(act)
 
@@ -262,7 +259,9 @@ def test_a_burst_of_requests_does_not_hold_up_an_order():
         await asyncio.sleep(0.05)
         started = asyncio.get_running_loop().time()
         ticket = desk.resting()
-        await until(lambda: any(r.order_id == ticket.order_id for r in desk.orders.of(StatusReport)))
+        await until(
+            lambda: any(r.order_id == ticket.order_id for r in desk.orders.of(StatusReport))
+        )
         assert asyncio.get_running_loop().time() - started < 0.5
         for task in burst:
             task.cancel()
@@ -297,7 +296,7 @@ def test_orders_are_refused_before_connecting_and_after_leaving():
         await desk.open()
         ticket = desk.ticket(order_type=OrderType.LIMIT, price=10_000)
         await desk.connector.disconnect()
-        with pytest.raises(BrokerError, match="connection is DISCONNECTED.*nothing was sent"):
+        with pytest.raises(BrokerError, match=r"connection is DISCONNECTED.*nothing was sent"):
             desk.connector.place(ticket)
 
     play(act)
@@ -381,9 +380,16 @@ def test_a_read_only_gateway_is_found_out_by_the_first_order():
 
 
 @pytest.mark.parametrize(
-    "zone", ["Central European Standard Time", "JST", "Z", "Europe/Paris", "Nowhere/Else"]
+    ("zone", "name"),
+    [
+        ("Europe/Warsaw", "Central European Standard Time"),
+        ("Asia/Tokyo", "JST"),
+        ("UTC", "Z"),
+        ("US/Central", "US/Central"),
+        ("US/Central", "Nowhere/Else"),
+    ],
 )
-def test_no_fill_is_lost_for_the_zone_of_its_time(zone):
+def test_no_fill_is_lost_for_the_zone_of_its_time(zone, name):
     async def act(desk):
         await desk.open()
         await desk.ticking()
@@ -391,9 +397,22 @@ def test_no_fill_is_lost_for_the_zone_of_its_time(zone):
         await desk.step_until(lambda: desk.orders.of(ExecutionReport))
         [fill] = desk.orders.of(ExecutionReport)
         assert abs(fill.ts - desk.market.trades[-1][1]) <= 2_000_000_000
-        assert (TIME_UNREADABLE in codes(desk)) == (zone == "Nowhere/Else")
+        assert (TIME_UNREADABLE in codes(desk)) == (name == "Nowhere/Else")
 
-    play(act, at("execution_zone", zone=zone))
+    play(act, at("execution_zone", zone=name), zone=zone)
+
+
+def test_a_fill_from_the_future_bears_the_time_of_its_receipt():
+    async def act(desk):
+        await desk.open()
+        await desk.ticking()
+        desk.connector.place(desk.ticket())
+        await desk.step_until(lambda: desk.orders.of(ExecutionReport))
+        [fill] = desk.orders.of(ExecutionReport)
+        assert abs(fill.ts - desk.market.trades[-1][1]) <= 2_000_000_000
+        assert TIME_UNREADABLE in codes(desk)
+
+    play(act, at("execution_zone", zone="US/Pacific"))
 
 
 def test_a_snapshot_knows_manual_orders_and_foreign_positions():
@@ -420,7 +439,7 @@ def test_1100_keeps_orders_back_and_lets_reports_through():
         await desk.ticking()
         desk.here.fault("link_lost")
         await until(lambda: desk.connector.state is LinkState.DEGRADED)
-        with pytest.raises(BrokerError, match="DEGRADED.*1100"):
+        with pytest.raises(BrokerError, match=r"DEGRADED.*1100"):
             desk.resting()
         desk.here.fault("link_restored", data_kept=True)
         await until(lambda: desk.connector.state is LinkState.READY)
@@ -491,7 +510,7 @@ def test_a_gateway_that_stays_frozen_is_left_for_a_new_connection():
 def test_a_changed_port_is_final():
     async def act(desk):
         await desk.open()
-        desk.here.fault("port_change", port=4010)
+        desk.here.fault("notice", code=1300, text="the port is 4010 now")
         with pytest.raises(BrokerError, match="1300"):
             await desk.connector.wait_closed()
         assert desk.connector.state is LinkState.DISCONNECTED
@@ -642,7 +661,7 @@ def test_delayed_data_is_refused_where_live_is_asked_for():
 def test_a_missing_permission_is_an_error_of_the_subscription():
     async def act(desk):
         await desk.open()
-        with pytest.raises(BrokerError, match="trades of ES.*354"):
+        with pytest.raises(BrokerError, match=r"trades of ES.*354"):
             await desk.connector.subscribe_trades(desk.contract)
 
     play(act, at("no_market_data", code=354), lockstep=False, speed=1.0)
@@ -681,13 +700,12 @@ def test_depth_is_kept_level_by_level_and_built_anew_after_a_reset():
             desk.contract, lambda book: books.append((len(book.bids), len(book.asks), book.valid))
         )
         await until(lambda: (10, 10, True) in books)
-        del books[:]
-        desk.here.fault("depth_reset")
         await until(lambda: 317 in codes(desk))
+        del books[:]
         await until(lambda: (10, 10, True) in books)
-        assert all(valid for _, _, valid in books)
 
-    play(act, lockstep=False, speed=5.0)
+    reset = at("depth_reset", {"message": 12, "direction": "out", "count": 25})
+    play(act, reset, lockstep=False, speed=50.0)
 
 
 def test_the_gateway_is_asked_for_its_time_once_a_second_at_most():
@@ -716,5 +734,22 @@ def test_a_subscription_is_closed_by_its_name():
     play(act)
 
 
-def test_messages_of_a_data_connection_need_no_reserve():
-    assert MessageLimits(per_second=40, kept_for_orders=0).kept_for_orders == 0
+def test_orders_and_data_share_a_market_in_lock_step():
+    async def act(desk):
+        await desk.open()
+        data = Desk(desk.here, orders=None, reconcile=None, endpoint={"client_id": 8})
+        await data.open()
+        await data.connector.subscribe_trades(data.contract)
+        assert data.connector.endpoint.messages.kept_for_orders == 0
+        for _ in range(60):
+            for connector in (desk.connector, data.connector):
+                connector.request_server_time()
+            count = len(desk.market.times)
+            await until(lambda count=count: len(desk.market.times) > count)
+            await until(lambda: len(data.market.times) == len(desk.market.times))
+            assert data.market.times[-1] == desk.market.times[-1]
+        assert data.market.trades
+        assert desk.market.trades == []
+        await data.connector.disconnect()
+
+    play(act)

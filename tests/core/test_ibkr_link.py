@@ -46,9 +46,7 @@ def test_1100_stops_orders_without_dropping_the_socket(link):
     assert not gates.orders
 
 
-@pytest.mark.parametrize(
-    ("code", "after"), [(1101, Step.RESUBSCRIBE), (1102, Step.EXPECT_TICKS)]
-)
+@pytest.mark.parametrize(("code", "after"), [(1101, Step.RESUBSCRIBE), (1102, Step.EXPECT_TICKS)])
 def test_restored_links_reconcile_and_only_lost_data_is_subscribed_anew(link, code, after):
     ready(link)
     link.notice(1100, "lost")

@@ -100,8 +100,6 @@ def test_waiting_as_told_keeps_every_window(requests):
         sent.append((now, series, weight))
     for at, series, _ in sent:
         wide = sum(cost for time, _, cost in sent if at <= time < at + 59.999)
-        tight = sum(
-            cost for time, of, cost in sent if of == series and at <= time < at + 1.999
-        )
+        tight = sum(cost for time, of, cost in sent if of == series and at <= time < at + 1.999)
         assert wide <= 10
         assert tight <= 3
