@@ -171,9 +171,12 @@ class Desk:
             price=last + distance,
             **legs,
         )
-        for ticket in (entry, stop, target):
-            self.connector.place(ticket)
+        self.send((entry, stop, target))
         return entry, stop, target
+
+    def send(self, tickets):
+        for ticket in tickets:
+            self.connector.place(ticket)
 
     def resting(self, ref="far:E", **more):
         """Send an order that does not fill."""

@@ -47,7 +47,7 @@ def test_an_unknown_library_is_a_wrong_setting():
 
 
 def test_a_library_that_is_not_installed_says_how_to_install_it():
-    with pytest.raises(BrokerError, match="pip install ib_async==2.1.0"):
+    with pytest.raises(BrokerError, match=r"pip install ib_async==2\.1\.0"):
         load_backend("ib_async")
 
 
