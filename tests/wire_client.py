@@ -217,7 +217,7 @@ class Trader(WireClient):
         await self.message(62, start=start)
         found = [f for f in self.frames[start:] if f[0] == "61"]
         self.client.cancelPositions()
-        return [(f[11], float(f[13])) for f in found if float(f[13])]
+        return [(f[12], float(f[14])) for f in found if float(f[14])]
 
 
 class Stage:

@@ -112,7 +112,7 @@ def futures_hours(session_id: int, *, liquid: bool) -> str:
         spans = sessions.expected_intervals(day)
         if liquid:
             spans = [(max(a, first), min(b, last)) for a, b in spans]
-            spans = [(a, b) for a, b in spans if a < b]
+            spans = [(a, b) for a, b in spans if a < b and is_cash_day(day)]
         closed = f"{day}:CLOSED"
         parts.append(",".join(_span(a, b, 1) for a, b in spans) if spans else closed)
     return ";".join(parts)

@@ -47,8 +47,6 @@ class DayFigures:
     last_ts: int = 0
     bid: int | None = None
     ask: int | None = None
-    bid_size: int = 0
-    ask_size: int = 0
     open: int | None = None
     high: int | None = None
     low: int | None = None
@@ -84,6 +82,7 @@ class Market:
         self.day = DayFigures()
         self._tape = 0
         self._row = 0
+        self._quoted: tuple[SessionTape, int] | None = None
         if not self._load():
             raise DataError(f"{source.name} has no trades")
         first = int(self.tapes[0].ts[0])
@@ -173,6 +172,10 @@ class Market:
         row = max(int(np.searchsorted(books.ts_event, second, side="right")) - 1, 0)
         return int(books.bid_size[row, 0]), int(books.ask_size[row, 0])
 
+    def sizes_now(self) -> tuple[int, int]:
+        """Return the sizes at the bid and the ask of market time; 0 before there is a quote."""
+        return (0, 0) if self._quoted is None else self.quote_sizes(*self._quoted)
+
     def book(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return (price, size) of bids and asks, best first, ticks; empty without a book.
 
@@ -241,4 +244,4 @@ class Market:
         if len(known):
             row = start + int(known[-1])
             day.bid, day.ask = int(tape.bid[row]), int(tape.ask[row])
-            day.bid_size, day.ask_size = self.quote_sizes(tape, int(tape.second[row]))
+            self._quoted = (tape, int(tape.second[row]))

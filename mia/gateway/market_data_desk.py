@@ -156,8 +156,9 @@ class MarketDataDesk:
             self._update_option(line)
 
     def _update_future(self, line: DataLine, day: DayFigures) -> None:
-        self._price(line, BID, day.bid, BID_SIZE, day.bid_size)
-        self._price(line, ASK, day.ask, ASK_SIZE, day.ask_size)
+        bid_size, ask_size = self._gateway.market.sizes_now()
+        self._price(line, BID, day.bid, BID_SIZE, bid_size)
+        self._price(line, ASK, day.ask, ASK_SIZE, ask_size)
         self._price(line, LAST, day.last, LAST_SIZE, day.last_size)
         for kind, ticks in ((OPEN, day.open), (HIGH, day.high), (LOW, day.low), (CLOSE, day.close)):
             self._price(line, kind, ticks)

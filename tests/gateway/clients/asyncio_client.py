@@ -121,8 +121,6 @@ class Connection:
 
     def contract(self, **fields):
         """Return a contract of the library."""
-        if "lastTradeDate" in fields:
-            fields["lastTradeDateOrContractMonth"] = fields.pop("lastTradeDate")
         return self._library.contract.Contract(**fields)
 
     def order(self, **fields):
@@ -167,6 +165,8 @@ async def as_users_do(library, port, client_id, contract_fields, price):
     await _until(lambda: trade.orderStatus.status in ("Submitted", "PreSubmitted"))
     seen["placed"] = trade.orderStatus.status
     ib.cancelOrder(order)
+    await ib.reqCurrentTimeAsync()
+    await ib.reqCurrentTimeAsync()
     await _until(lambda: trade.orderStatus.status == "Cancelled")
     seen["cancelled"] = trade.orderStatus.status
     ib.disconnect()
