@@ -34,6 +34,12 @@ class RecordingWrapper:
         has_size = tick_type in (1, 2, 4, 66, 67, 68)
         self.recorder.record("tickPrice", req_id, tick_type, price, size if has_size else None)
 
+    def securityDefinitionOptionParameter(self, req_id, exchange, con_id, *rest):
+        """Take a row of a chain; the library leaves the number of the underlying a text."""
+        self.recorder.record(
+            "securityDefinitionOptionParameter", req_id, exchange, int(con_id), *rest
+        )
+
     def __getattr__(self, name):
         """Return what records the callback of that name."""
         if name.startswith("tcpData") or name.startswith("_"):
@@ -96,6 +102,7 @@ class Connection:
         self.wrapper = RecordingWrapper()
         self.recorder = self.wrapper.recorder
         self.client = library.client.Client(self.wrapper)
+        self.client.MaxRequests = 0
         self.fields = FieldCount(self.client.decoder)
         self.client_id = client_id
         self._await(self.client.connectAsync("127.0.0.1", port, client_id, PATIENCE))

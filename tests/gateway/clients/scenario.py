@@ -321,7 +321,7 @@ class Trading:
         self.one = one
         self.fields = fields_of_contract(front)
         self.contract = one.connection.contract(**self.fields)
-        self.common = {"account": one.account, "outsideRth": True}
+        self.common = {"account": one.account, "outsideRth": True, "openClose": "O"}
 
     @property
     def last(self):
@@ -420,7 +420,9 @@ class Trading:
         self.place(action="BUY", totalQuantity=1, orderType="NOSUCH", orderRef="d:E")
         one.barrier()
         one.part("no such contract")
-        unknown = dict(self.fields, conId=0, localSymbol="ESZ99", lastTradeDateOrContractMonth="209912")
+        unknown = dict(
+            self.fields, conId=0, localSymbol="ESZ99", lastTradeDateOrContractMonth="209912"
+        )
         one.place(
             one.connection.contract(**unknown),
             action="BUY",
@@ -501,6 +503,8 @@ class Trading:
         one.ask("pnlSingle", "reqPnLSingle", one.account, "", self.fields["conId"])
         one.call("cancelPnLSingle", one.last_request)
         one.ask_all("positionEnd", "reqPositions")
+        one.ask_all("accountDownloadEnd", "reqAccountUpdates", True, one.account)
+        one.call("reqAccountUpdates", False, one.account)
         one.barrier()
 
     def global_cancel(self):
