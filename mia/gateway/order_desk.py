@@ -108,6 +108,9 @@ class OrderDesk:
             return Refusal(104, "Cannot modify a filled order.")
         if order.quantity <= record.filled:
             return rules.invalid(f"{record.filled} contracts are filled already")
+        if work.closes_parent and work.parent is not None and work.parent.is_done:
+            most = record.filled + work.parent.open
+            order = replace(order, quantity=min(order.quantity, most))
         grown = order.quantity - record.order.quantity
         same_kind = terms.kind == work.terms.kind
         record.order, work.terms = order, terms

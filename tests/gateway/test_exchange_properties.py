@@ -26,6 +26,7 @@ from mia.execution.simulated_broker import SimulatedBroker
 
 KINDS = {OrderType.MARKET: "MKT", OrderType.LIMIT: "LMT", OrderType.STOP: "STP"}
 DONE = ("Filled", "Cancelled", "Inactive")
+MOVES = (-5, -2, -1, 0, 0, 1, 2, 5)
 
 sides = st.sampled_from(["BUY", "SELL"])
 offsets = st.integers(-4, 4)
@@ -249,8 +250,13 @@ def requests_of_brackets(draw):
             ts=START + second * SECOND,
         )
         found.append((second, "submit", k, order_))
-        for what in draw(st.lists(st.sampled_from(["cancel", "move", "flatten"]), max_size=2)):
-            found.append((second + draw(st.integers(1, 20)), what, k, draw(st.integers(1, 3))))
+        later = st.tuples(
+            st.integers(1, 8), st.sampled_from(["cancel", "move", "flatten"]), st.integers(1, 3)
+        )
+        found += [
+            (second + wait, what, k, value)
+            for wait, what, value in draw(st.lists(later, max_size=3))
+        ]
     return sorted(found, key=lambda each: each[0])
 
 
@@ -258,7 +264,7 @@ def requests_of_brackets(draw):
 def whole_second_tapes(draw):
     steps = draw(
         st.lists(
-            st.tuples(st.integers(-2, 2), st.integers(0, 4), st.sampled_from([0, 0, 1, 2])),
+            st.tuples(st.sampled_from(MOVES), st.integers(0, 4), st.sampled_from([0, 0, 1, 2])),
             min_size=30,
             max_size=120,
         )
@@ -407,12 +413,11 @@ def play(target, script, block, allowed):
             continue
         if n not in allowed and not isinstance(target, ThroughGateway):
             position = target.position(k)
-            price = int(block.price[max(0, index - 1)])
-            sent = value
+            traded = block.price[:index][block.size[:index] > 0]
             if (what == "cancel" and target.is_working(k)) or (position and what == "flatten"):
                 allowed[n] = 0
             elif position and what == "move":
-                allowed[n] = price - (1 if position > 0 else -1) * sent
+                allowed[n] = int(traded[-1]) - (1 if position > 0 else -1) * value
         if n in allowed:
             if what == "move":
                 target.move(k, ts, allowed[n])
