@@ -736,6 +736,64 @@ def test_a_subscription_is_closed_by_its_name():
     play(act)
 
 
+def test_an_order_that_does_not_fit_into_the_socket_is_withdrawn():
+    async def act(desk):
+        await desk.open()
+        await desk.ticking()
+        wire = desk.connector._session._socket
+        raw = wire._transport.get_extra_info("socket")
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        ticket = desk.ticket(order_type=OrderType.LIMIT, price=10_000)
+        # The gateway shares this loop: while orders are placed without a pause it reads nothing.
+        with pytest.raises(BrokerError, match="takes nothing in: nothing was sent"):
+            desk.send([ticket] * 50_000)
+        with pytest.raises(BrokerError, match="nothing was sent"):
+            desk.connector.place(ticket)
+        sent = wire.messages_sent
+        await until(lambda: desk.connector._session._socket not in (None, wire))
+        await until(lambda: desk.connector.state is LinkState.READY)
+        assert wire.messages_sent == sent
+
+    play(act)
+
+
+def test_subscriptions_that_stay_silent_after_a_farm_came_back_are_opened_again(monkeypatch):
+    monkeypatch.setattr("mia.core.ibkr_market._GRACE", 0.2)
+
+    async def act(desk):
+        await desk.open()
+        await desk.ticking()
+        [stream] = desk.connector._market._by_key.values()
+        first = stream.request_id
+        desk.here.fault("farm_lost", kind="market")
+        await until(lambda: not desk.connector.gates().farms)
+        assert desk.connector.gates().orders
+        desk.here.fault("farm_restored", kind="market")
+        await until(lambda: desk.connector.gates().farms)
+        await until(lambda: stream.request_id not in (0, first))
+        count = len(desk.market.trades)
+        await desk.step_until(lambda: len(desk.market.trades) > count)
+        current = stream.request_id
+        await asyncio.sleep(0.6)
+        assert stream.request_id == current
+
+    play(act)
+
+
+def test_a_message_about_orders_that_cannot_be_read_is_told_and_reconciled():
+    async def act(desk):
+        await desk.open()
+        await desk.ticking()
+        [session] = [s for s in desk.here.gateway.sessions if s.client_id == 7]
+        session.send(3, ("77", "Exploded", "0", "1", "0", "1", "0", "0", "7", "", "0"))
+        session.flush()
+        await until(lambda: UNREADABLE in codes(desk, 77))
+        await until(lambda: len(desk.snapshots) == 2)
+        await until(lambda: desk.connector.state is LinkState.READY)
+
+    play(act)
+
+
 def test_orders_and_data_share_a_market_in_lock_step():
     async def act(desk):
         await desk.open()
