@@ -258,14 +258,14 @@ class ModelBroker:
         for order in self.orders:
             parent = self._parent(order)
             if order.alive and order.remaining > 0 and (parent is None or parent.filled):
-                if order.role in "STF" and self.open_of(order.bracket) == 0:
+                if order.role in ("S", "T", "F") and self.open_of(order.bracket) == 0:
                     continue
                 result.append(order)
         return result
 
     def fill(self, order: ModelOrder, quantity: int, price: int | None = None) -> ExecutionReport:
         """Fill at most what the order may, and let its group follow."""
-        closing = order.role in "STF" and bool(order.ticket.oca_group)
+        closing = order.role in ("S", "T", "F") and bool(order.ticket.oca_group)
         quantity = min(quantity, order.remaining)
         if closing:
             quantity = min(quantity, self.open_of(order.bracket))
