@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+import mia
 from mia.data import state_files
 from mia.data.journal import Journal
 from mia.data.state_directory import StateDirectory
@@ -363,30 +364,29 @@ def test_a_wrong_command_line_sends_nothing(arguments: tuple[str, ...], message:
     assert message in result.stderr
 
 
-def test_it_needs_the_standard_library_alone_through_either_door() -> None:
+@pytest.mark.parametrize("door", ["mia.cli", "mia.kill"])
+def test_it_needs_the_standard_library_alone_through_either_door(door: str) -> None:
     code = (
-        "import sys; sys.argv = ['mia', 'kill', '--help']\n"
-        "try:\n"
-        "    if len(sys.argv) > 1 and {door}: from mia.cli import main; main()\n"
-        "    else: from mia.kill.command_line import main; main(['--help'])\n"
+        "import runpy, sys\n"
+        "sys.argv = ['mia', *sys.argv[2:]]\n"
+        f"try: runpy.run_module({door!r}, run_name='__main__')\n"
         "except SystemExit: pass\n"
-        "foreign = [n for n, m in sys.modules.items() if 'site-packages' in (getattr(m, '__file__',"
-        " None) or '')]\n"
-        "ours = [n for n in sys.modules if n.startswith('mia')]\n"
-        "print('FOREIGN', foreign, 'OURS', ours)"
+        "print('OURS', sorted(n for n in sys.modules if n.startswith('mia')))"
     )
-    for door in ("True", "False"):
-        result = subprocess.run(
-            # Without site, so that nothing of an editor's or a tool's gets in by itself.
-            [sys.executable, "-c", code.replace("{door}", door)],
-            check=True,
-            capture_output=True,
-            text=True,
-            env=ENVIRONMENT,
-        )
-        assert "FOREIGN []" in result.stdout
-        assert "mia.kill.command_line" in result.stdout
-        assert "mia.execution" not in result.stdout
+    words = ["kill", "--help"] if door == "mia.cli" else ["--help"]
+    result = subprocess.run(
+        # Without site there are no packages but the standard library's and ours.
+        [sys.executable, "-S", "-W", "error", "-c", code, door, *words],
+        check=True,
+        capture_output=True,
+        text=True,
+        env=ENVIRONMENT | {"PYTHONPATH": str(Path(mia.__file__).parents[1])},
+    )
+    assert "usage: mia kill" in result.stdout
+    loaded = result.stdout.partition("OURS")[2]
+    assert "mia.kill.command_line" in loaded
+    assert "mia.execution" not in loaded
+    assert "mia.cli.app" not in loaded
 
 
 def test_reading_a_dead_traders_journal_changes_no_byte_of_it(tmp_path: Path) -> None:
