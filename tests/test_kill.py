@@ -125,7 +125,7 @@ class Witness:
             time.sleep(0.1)
 
 
-def test_halt_cancels_the_dead_traders_entries_and_leaves_its_stops(tmp_path: Path) -> None:
+def test_halt_cancels_a_dead_traders_entries_and_flatten_closes_the_rest(tmp_path: Path) -> None:
     with gateway() as port:
         dead_trader(tmp_path, port)
         with Witness(port) as witness:
@@ -136,12 +136,17 @@ def test_halt_cancels_the_dead_traders_entries_and_leaves_its_stops(tmp_path: Pa
             assert f"entry {RESTING}:E: Cancelled" in result.stdout
             assert witness.working() == legs[:2]
             assert witness.position() == 2
+            result = kill("flatten", "--state", tmp_path)
+            assert result.returncode == 0, result.stdout + result.stderr
+            assert witness.working() == []
+            assert witness.position() == 0
     command = read_command(tmp_path / state_files.KILL)
     assert command is not None
-    assert command.name == "halt"
+    assert command.name == "flatten"
 
 
-@pytest.mark.parametrize("forgotten", ["nothing", "fills", "journal"])
+@pytest.mark.slow
+@pytest.mark.parametrize("forgotten", ["fills", "journal"])
 def test_flatten_closes_what_is_ours_and_nothing_else(tmp_path: Path, forgotten: str) -> None:
     with gateway() as port:
         dead_trader(tmp_path, port, forgotten)
@@ -163,6 +168,7 @@ def test_flatten_closes_what_is_ours_and_nothing_else(tmp_path: Path, forgotten:
         assert "only the fills that the broker knows count" in result.stdout
 
 
+@pytest.mark.slow
 def test_no_more_is_closed_than_the_account_holds(tmp_path: Path) -> None:
     with gateway() as port:
         dead_trader(tmp_path, port)
@@ -175,6 +181,7 @@ def test_no_more_is_closed_than_the_account_holds(tmp_path: Path) -> None:
             assert witness.position() == 0
 
 
+@pytest.mark.slow
 def test_a_position_on_the_other_side_is_not_ours_to_close(tmp_path: Path) -> None:
     with gateway() as port:
         dead_trader(tmp_path, port)
@@ -187,6 +194,7 @@ def test_a_position_on_the_other_side_is_not_ours_to_close(tmp_path: Path) -> No
             assert witness.working() == [f"{HELD}:S", f"{HELD}:T"]
 
 
+@pytest.mark.slow
 def test_a_trader_that_hangs_is_ended_only_on_demand(tmp_path: Path) -> None:
     with gateway() as port, trader(tmp_path, port) as hanging:
         hanging.send_signal(signal.SIGSTOP)
