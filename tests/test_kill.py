@@ -273,7 +273,7 @@ def test_what_is_no_gateway_is_told_in_one_line(
 OBEDIENT = """
 import sys, time
 from pathlib import Path
-from trading_cases import PAPER
+from mia.config.limits import effective_limits
 from mia.data.journal import Journal
 from mia.data.state_directory import StateDirectory
 from mia.execution.kill_commands import KillCommands, KillStore
@@ -282,7 +282,7 @@ from mia.execution.kill_switch import Exposure, KillSwitch
 directory = StateDirectory.open(Path(sys.argv[1]))
 journal = Journal.open(directory.journal_path, clock=time.time_ns, reserve_bytes=0)
 store = KillStore(journal)
-switch = KillSwitch(PAPER, store.on_change)
+switch = KillSwitch(effective_limits("paper", "conservative"), store.on_change)
 store.attach(switch)
 commands = KillCommands(directory.path, store)
 commands.listen()

@@ -15,7 +15,6 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, suppress
 from enum import StrEnum
 from pathlib import Path
 from typing import Self
@@ -23,7 +22,7 @@ from typing import Self
 from mia.data import journal_check, journal_schema
 from mia.data.journal_check import Quarantine, head_path, pack_head
 from mia.data.journal_disk import Reserve, sync_handle, write_at_start
-from mia.data.journal_open import DamagedJournalError, open_database
+from mia.data.journal_open import DamagedJournalError, checkpoint, open_database
 from mia.data.journal_schema import JournalEvent, JournalHead, Row, encode, link, to_event
 from mia.data.process_lock import ProcessLock
 from mia.errors import JournalError, JournalUnavailable
@@ -379,12 +378,8 @@ class Journal:
         if not well:
             self._recover()
         elif not busy and self._stored.seq - self._checkpointed > _CHECKPOINT_EVENTS:
-            # In its own connection and in a quiet second: the writer never waits for it.
-            with closing(sqlite3.connect(self.path, isolation_level=None)) as database:
-                database.execute("PRAGMA synchronous=NORMAL")
-                self._checkpointed = self._stored.seq
-                with suppress(sqlite3.OperationalError):
-                    database.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            self._checkpointed = self._stored.seq
+            checkpoint(self.path)
 
     def _recover(self) -> None:
         """Write what waits in memory; be well again once the reserve is back as well."""

@@ -2,7 +2,7 @@
 
 import os
 import sqlite3
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 
 from mia.data import journal_check, journal_schema
@@ -83,3 +83,11 @@ def _create(database: sqlite3.Connection) -> None:
     database.execute(f"PRAGMA application_id={journal_schema.APPLICATION_ID}")
     database.execute(f"PRAGMA user_version={journal_schema.SCHEMA_VERSION}")
     database.execute("COMMIT")
+
+
+def checkpoint(path: Path) -> None:
+    """Move the log into the file, in a connection of its own: the writer never waits for it."""
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        database.execute("PRAGMA synchronous=NORMAL")
+        with suppress(sqlite3.OperationalError):
+            database.execute("PRAGMA wal_checkpoint(PASSIVE)")
