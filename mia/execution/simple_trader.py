@@ -175,6 +175,33 @@ class SimpleTrader:
         except ValueError as error:
             raise DataError(f"{block.contract}: {error}") from error
 
+    def observe(self, block: TradeBlock) -> None:
+        """Take a block of the past: the state learns from it, nothing is decided or matched.
+
+        Raises
+        ------
+        DataError
+            If the contract changes within a session or data lie outside the calendar.
+        """
+        state = self.state
+        try:
+            if block.contract != self.contract:
+                self._change_contract(block.contract)
+            if self._options is not None:
+                give_options(state, self._options, block)
+            columns = (block.ts_event, block.price, block.size, block.aggressor_side)
+            start, n = 0, len(block)
+            state.wake = 0
+            while start < n:
+                start = state.advance(*columns, start)
+                if state.events & market_state.ROWS:
+                    self.sink.publish("rows", state.take_rows())
+        except ValueError as error:
+            raise DataError(f"{block.contract}: {error}") from error
+        if n:
+            self._last_price = int(block.price[-1])
+            self._last_ts = int(block.ts_event[-1])
+
     def _change_contract(self, contract: str) -> None:
         if self.position is not None:
             # Its data end here: what is held is closed where it last traded.
