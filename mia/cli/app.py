@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import mia
-from mia.cli import backtest, config, data, options
+from mia.cli import backtest, config, data, gateway, options
 from mia.command_line import EXIT_CODES
 
 app = typer.Typer(
@@ -15,6 +15,7 @@ app = typer.Typer(
 )
 app.command()(backtest.backtest)
 app.command()(backtest.replay)
+app.command()(gateway.gateway)
 app.add_typer(data.data, name="data")
 app.add_typer(data.calendar, name="calendar")
 app.add_typer(config.config, name="config")
