@@ -383,9 +383,7 @@ class ModelBroker:
         """Let somebody else place an order."""
         self._perms += 1
         kind = OrderType.LIMIT if price else OrderType.MARKET
-        ticket = OrderTicket(
-            0, "", "ES", CON_ID, CONTRACT, side, 1, kind, price, "DAY", ACCOUNT
-        )
+        ticket = OrderTicket(0, "", "ES", CON_ID, CONTRACT, side, 1, kind, price, "DAY", ACCOUNT)
         order = ModelOrder(ticket, self._perms, client_id, BrokerStatus.SUBMITTED)
         order.quantity, order.price = 1, price
         self.orders.append(order)

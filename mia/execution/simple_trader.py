@@ -64,8 +64,9 @@ class SimpleTrader:
     groups : mapping of str to Group
         Groups of the method by name.
     sink : EventSink
-        Told of ``session``, ``decision``, ``sent``, ``refused``, ``fill``, ``managed``,
-        ``closed``, ``unfilled``, ``mark``, ``rows`` and ``kill``.
+        Told of ``session``, ``analysis``, ``decision``, ``sent``, ``refused``, ``fill``,
+        ``position``, ``managed``, ``closed``, ``unfilled``, ``mark``, ``block``, ``rows`` and
+        ``kill``.
     vix : VixSource
     news_window : callable
         See `mia.strategies.session_facts.NewsWindow`.
@@ -147,6 +148,7 @@ class SimpleTrader:
                 self._run_trades(block)
             else:
                 self._run_bars(bars_of(block))
+            self.sink.publish("block", block)
         except ValueError as error:
             raise DataError(f"{block.contract}: {error}") from error
 
@@ -379,6 +381,8 @@ class SimpleTrader:
                     # The market has passed the new stop already: what it protects must go.
                     position.exit_reason = ExitReason.STOP
                     self.broker.flatten(position.trade_id, ts)
+        if trade is not None and position.open_quantity:
+            self.sink.publish("position", (position, context))
         self.sink.publish("managed", position)
 
     def _propose(self, context: Context, facts: SessionFacts) -> None:
@@ -397,6 +401,7 @@ class SimpleTrader:
         outcome = self.generator.evaluate(context, facts)
         if not isinstance(outcome, Decision):
             return
+        self.sink.publish("analysis", (context, self.state))
         self.sink.publish("decision", outcome)
         if outcome.accepted:
             facts.record_accepted(context.ts)

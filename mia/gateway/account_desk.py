@@ -196,9 +196,7 @@ class AccountDesk:
             client_id or None, account, since, symbol, sec_type, exchange, side
         )
         for execution in self._gateway.exchange.find_executions(wanted):
-            session.send(
-                *replies.execution_details(session.version, request_id, execution, zone)
-            )
+            session.send(*replies.execution_details(session.version, request_id, execution, zone))
             session.send(*replies.commission_report(execution))
         session.send(*replies.end("executions", request_id))
 

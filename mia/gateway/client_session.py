@@ -343,8 +343,10 @@ class ClientSession(asyncio.Protocol):
             return
         if self.gateway.taken(client_id):
             self.error(
-                NO_REQUEST, 326, "Unable to connect as the client id is already in use. "
-                "Retry with a unique client id."
+                NO_REQUEST,
+                326,
+                "Unable to connect as the client id is already in use. "
+                "Retry with a unique client id.",
             )
             self.fail(f"client id {client_id} is taken")
             return

@@ -102,9 +102,7 @@ class MarketDataDesk:
         line = DataLine(request_id, contract, frozenset(map(int, names)))
         frozen = self._kind in (2, 4) and not gateway.market.is_open
         session.send(*messages.market_data_type(request_id, FROZEN if frozen else LIVE))
-        session.send(
-            *messages.tick_request_parameters(request_id, contract.min_tick, "9c0001")
-        )
+        session.send(*messages.tick_request_parameters(request_id, contract.min_tick, "9c0001"))
         if not snapshot:
             self._lines[request_id] = line
         self._update(line)
@@ -131,8 +129,7 @@ class MarketDataDesk:
         lines = [
             line
             for line in self._lines.values()
-            if RT_VOLUME in line.generic
-            and self._gateway.market.on_tape(line.contract, piece.tape)
+            if RT_VOLUME in line.generic and self._gateway.market.on_tape(line.contract, piece.tape)
         ]
         if not lines:
             return

@@ -8,7 +8,14 @@ from contextlib import asynccontextmanager, contextmanager
 from mia.gateway import replies
 from mia.gateway.account_desk import AccountDesk
 from mia.gateway.catalogue import Catalogue
-from mia.gateway.client_session import NOTICES, ClientSession, Desk, Interceptor, Recorder, handlers_of
+from mia.gateway.client_session import (
+    NOTICES,
+    ClientSession,
+    Desk,
+    Interceptor,
+    Recorder,
+    handlers_of,
+)
 from mia.gateway.depth_desk import DepthDesk
 from mia.gateway.exchange import Exchange
 from mia.gateway.market import Market, TapeSlice

@@ -90,9 +90,7 @@ class TickDesk:
     def on_cancel_tick_by_tick(self, request_id: int) -> None:
         """Unsubscribe."""
         if self._lines.pop(request_id, None) is None:
-            self._session.error(
-                request_id, 300, f"Can't find EId with tickerId:{request_id}"
-            )
+            self._session.error(request_id, 300, f"Can't find EId with tickerId:{request_id}")
 
     def publish(self, piece: TapeSlice) -> None:
         """Send what is new on the tape, each change of the quote before its trade."""

@@ -383,9 +383,7 @@ def test_the_same_id_of_another_client_is_not_ours() -> None:
     desk = Desk().ready()
     name = desk.submit()
     order = desk.order(name, "E")
-    theirs = StatusReport(
-        order.ticket.order_id, 5_555, CLIENT + 1, BrokerStatus.CANCELLED, 0, 1
-    )
+    theirs = StatusReport(order.ticket.order_id, 5_555, CLIENT + 1, BrokerStatus.CANCELLED, 0, 1)
     desk.hand_over(theirs)
     assert desk.state(name, "E") == "WORKING"
 
