@@ -5,13 +5,13 @@ from collections.abc import Iterable, Mapping
 
 import numpy as np
 
-from mia._fast.market_state import MarketState
+from mia._fast import market_state
 
 _TRADES = 64
 """Newest trades that are hashed; the buffer beyond serves no rule."""
 
 
-def state_hash(state: MarketState) -> str:
+def state_hash(state: market_state.MarketState) -> str:
     """Hash what a market state carries: its row, bars, trades, sums and reference rings.
 
     It does not depend on how the trades were split, nor on how many came before those that are
@@ -19,7 +19,7 @@ def state_hash(state: MarketState) -> str:
 
     Parameters
     ----------
-    state : MarketState
+    state : market_state.MarketState
         Not advanced by another thread meanwhile.
 
     Returns
@@ -52,7 +52,7 @@ def state_hash(state: MarketState) -> str:
     return digest.hexdigest()
 
 
-def _is_current(state: MarketState) -> bool:
+def _is_current(state: market_state.MarketState) -> bool:
     """Whether the newest row is of the running session; that of an earlier one is history."""
     row = state.row
     return row is not None and int(row["bar"]["session_id"][0]) == state.session_id

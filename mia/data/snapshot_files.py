@@ -8,7 +8,7 @@ on is in the journal. A line that a crash tore is passed over by the reader.
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -21,6 +21,9 @@ import numpy as np
 
 SCHEMA_VERSION = 1
 SUFFIX = ".jsonl"
+
+Build = Callable[[], Mapping[str, Any]]
+"""Makes a record from what does not change any more."""
 
 _STOP = object()
 _FLUSH_S = 0.5
@@ -64,10 +67,10 @@ class SnapshotWriter:
         self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
         self._thread.start()
 
-    def put(self, record: Mapping[str, Any]) -> bool:
+    def put(self, record: Mapping[str, Any] | Build) -> bool:
         """Queue a record with ``type`` and ``ts``; False if there was no room.
 
-        It is not to be changed any more.
+        It is not to be changed any more. A callable is called by the thread and gives the record.
         """
         try:
             self._queue.put_nowait(record)
@@ -109,11 +112,12 @@ class SnapshotWriter:
             os.close(descriptor)
         self._files.clear()
 
-    def _add(self, record: Mapping[str, Any], lines: dict[str, list[str]]) -> None:
+    def _add(self, item: Mapping[str, Any] | Build, lines: dict[str, list[str]]) -> None:
         try:
+            record = item() if callable(item) else item
             line = json.dumps(_plain(record), allow_nan=False, separators=(",", ":"))
             lines.setdefault(file_name(record["ts"], record["type"]), []).append(line + "\n")
-        except (KeyError, OverflowError, TypeError, ValueError) as error:
+        except (AttributeError, LookupError, OverflowError, TypeError, ValueError) as error:
             self.failed += 1
             self.error = repr(error)
 

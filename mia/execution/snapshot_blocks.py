@@ -1,9 +1,12 @@
 """The blocks of a snapshot: what the market showed, what was decided, what came of it."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from mia._fast.market_state import MarketState
+import numpy as np
+from numpy.typing import NDArray
+
+from mia._fast import market_state
 from mia.core.base_types import (
     FEATURE_NAMES,
     BattleStatus,
@@ -81,13 +84,55 @@ def features_block(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def context_block(
-    row: Mapping[str, Any], state: MarketState, context: Context, options_at: int
-) -> dict[str, Any]:
+class Analysis(NamedTuple):
+    """What the kernels knew at a close, copied from them."""
+
+    context: Context
+    row: Mapping[str, Any]
+    zones: NDArray[np.void]
+    frames: tuple[Mapping[str, Any] | None, ...]
+    has_gap: bool
+    quote: tuple[int, int] | None
+    options_at: int
+
+
+def analysis_of(
+    context: Context,
+    state: market_state.MarketState,
+    quote: tuple[int, int] | None,
+    options_at: int,
+) -> Analysis | None:
+    """Copy what the state knows at its newest close, None before the first."""
+    row = state.newest
+    if row is None:
+        return None
+    frames = state.timeframes
+    return Analysis(
+        context,
+        row,
+        state.confluence.zone_array().copy(),
+        (frames.first.state, frames.second.state, frames.third.state, frames.fourth.state),
+        state.has_gap,
+        quote,
+        options_at,
+    )
+
+
+def analysis_blocks(analysis: Analysis) -> dict[str, Any]:
+    """Return the blocks of what was known: market, battle, features, context."""
+    return {
+        "market": market_block(analysis.row, analysis.quote),
+        "battle": battle_block(analysis.row),
+        "features": features_block(analysis.row),
+        "context": context_block(analysis),
+    }
+
+
+def context_block(analysis: Analysis) -> dict[str, Any]:
     """Return regime, zones near the close, frames, evidence and triggers."""
+    row, context = analysis.row, analysis.context
     regime = row["regime"]
     close = row["bar"]["close"]
-    frames = state.timeframes
     return {
         "regime": Regime(regime["regime"]).name,
         "regime_raw": Regime(regime["raw"]).name,
@@ -96,15 +141,13 @@ def context_block(
         "support": regime["support"],
         "zones": [
             {name: zone[name] for name in ("low", "high", "centre", "score", "kinds")}
-            for zone in state.confluence.zone_array()
+            for zone in analysis.zones
             if zone["low"] - NEAR_TICKS <= close <= zone["high"] + NEAR_TICKS
         ],
         "price_score": row["price_score"],
         "frames": [
-            None
-            if (battle := frame.state) is None
-            else {"score": battle["score"], "confidence": battle["confidence"]}
-            for frame in (frames.first, frames.second, frames.third, frames.fourth)
+            None if frame is None else {name: frame[name] for name in ("score", "confidence")}
+            for frame in analysis.frames
         ],
         "mtf": row["mtf"] if row["mtf_valid"] else None,
         "headfake": row["headfake"],
@@ -114,9 +157,9 @@ def context_block(
         "call_wall": row["call_wall"],
         "put_wall": row["put_wall"],
         "gamma_flip": row["gamma_flip"],
-        "options_at": options_at or None,
+        "options_at": analysis.options_at or None,
         "vix": context.vix,
-        "has_gap": state.has_gap,
+        "has_gap": analysis.has_gap,
         "setups": [
             {
                 "kind": SetupKind(setup.kind).name,

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from mia._fast.market_state import MarketState
+from mia._fast import market_state
 from mia.core.base_types import BarBlock, Block, ClosedTrade, Context, Decision, Fill
 from mia.data.snapshot_files import SCHEMA_VERSION, SnapshotType, SnapshotWriter
 from mia.execution import snapshot_blocks as blocks
@@ -58,7 +58,7 @@ class TradeSnapshotter:
         self._identity = dict(identity)
         self._quote = quote
         self._options_at = options_at
-        self._analysis: tuple[int, dict[str, Any]] | None = None
+        self._analysis: blocks.Analysis | None = None
         self._decisions: dict[str, Decision] = {}
         self._counts: dict[str, int] = {}
         self._aftermath: list[_Aftermath] = []
@@ -87,12 +87,19 @@ class TradeSnapshotter:
         return self._writer.stop()
 
     def _put(
-        self, kind: SnapshotType, name: str, ts: int, session: int, contract: str, **body: Any
+        self,
+        kind: SnapshotType,
+        name: str,
+        ts: int,
+        session: int,
+        contract: str,
+        body: Callable[[], Mapping[str, Any]],
     ) -> None:
         count = self._counts.get(name, 0) + 1
         self._counts[name] = count
+        # What the cycle would wait for is left to the writer's thread.
         self._writer.put(
-            {
+            lambda: {
                 "schema": SCHEMA_VERSION,
                 "type": kind.value,
                 "snapshot_id": f"{name}-{count:03d}",
@@ -101,32 +108,26 @@ class TradeSnapshotter:
                 "session_id": session,
                 "contract": contract,
                 **self._identity,
-                **body,
+                **body(),
             }
         )
 
-    def _on_analysis(self, event: tuple[Context, MarketState]) -> None:
+    def _on_analysis(self, event: tuple[Context, market_state.MarketState]) -> None:
         context, state = event
-        row = state.newest
-        if row is None:
-            return
         quote = None if self._quote is None else self._quote()
         at = 0 if self._options_at is None else self._options_at()
-        body = {
-            "market": blocks.market_block(row, quote),
-            "battle": blocks.battle_block(row),
-            "features": blocks.features_block(row),
-            "context": blocks.context_block(row, state, context, at),
-        }
-        self._analysis = (context.ts, body)
+        self._analysis = blocks.analysis_of(context, state, quote, at)
 
     def _on_decision(self, decision: Decision) -> None:
         name = trade_id(decision)
         where = (name, decision.ts, decision.session_id, decision.contract)
         analysis, self._analysis = self._analysis, None
-        if analysis is not None and analysis[0] == decision.ts:
-            self._put(SnapshotType.PRE_ANALYSIS, *where, **analysis[1])
-        self._put(SnapshotType.DECISION, *where, decision=blocks.decision_block(decision))
+        if analysis is not None and analysis.context.ts == decision.ts:
+            known = analysis
+            self._put(SnapshotType.PRE_ANALYSIS, *where, lambda: blocks.analysis_blocks(known))
+        self._put(
+            SnapshotType.DECISION, *where, lambda: {"decision": blocks.decision_block(decision)}
+        )
         if decision.accepted:
             self._decisions[name] = decision
         else:
@@ -145,20 +146,21 @@ class TradeSnapshotter:
             fill.ts,
             0 if decision is None else decision.session_id,
             "" if decision is None else decision.contract,
-            execution=blocks.execution_block(fill, decision),
+            lambda: {"execution": blocks.execution_block(fill, decision)},
         )
 
     def _on_position(self, event: tuple[Position, Context]) -> None:
         position, context = event
         trade = position.trade
         if trade is not None and trade.bars_held and trade.bars_held % UPDATE_BARS == 0:
+            body = {"position": blocks.position_block(position, context)}
             self._put(
                 SnapshotType.POSITION_UPDATE,
                 position.trade_id,
                 context.ts,
                 context.session_id,
                 context.contract,
-                position=blocks.position_block(position, context),
+                lambda: body,
             )
 
     def _on_closed(self, trade: ClosedTrade) -> None:
@@ -168,7 +170,7 @@ class TradeSnapshotter:
             trade.ts_exit,
             trade.session_id,
             trade.contract,
-            result=blocks.result_block(trade),
+            lambda: {"result": blocks.result_block(trade)},
         )
         self._decisions.pop(trade.trade_id, None)
         self._aftermath.append(_Aftermath(trade))
@@ -197,19 +199,20 @@ class TradeSnapshotter:
     def _record_aftermath(self, after: _Aftermath, ts: int, *, complete: bool) -> None:
         trade = after.trade
         best, worst = (after.high, after.low) if trade.side > 0 else (after.low, after.high)
+        body = {
+            "exit": trade.exit,
+            "best": best,
+            "worst": worst,
+            "best_ticks": None if best is None else trade.side * (best - trade.exit),
+            "worst_ticks": None if worst is None else trade.side * (worst - trade.exit),
+            "complete": complete,
+        }
         self._put(
             SnapshotType.POST_TRADE,
             trade.trade_id,
             ts,
             trade.session_id,
             trade.contract,
-            after={
-                "exit": trade.exit,
-                "best": best,
-                "worst": worst,
-                "best_ticks": None if best is None else trade.side * (best - trade.exit),
-                "worst_ticks": None if worst is None else trade.side * (worst - trade.exit),
-                "complete": complete,
-            },
+            lambda: {"after": body},
         )
         self._counts.pop(trade.trade_id, None)
