@@ -119,6 +119,9 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "options levels",
         "options show",
         "replay",
+        "snapshots list",
+        "snapshots query",
+        "snapshots show",
     ]
 
 
@@ -573,8 +576,10 @@ def test_the_examples_of_the_page_run(run: Runner, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "command-line.md").read_text()
     blocks = [block.split("\n", 1) for block in page.split("```")[1::2]]
     for info, text in blocks:
-        if info.startswith("csv "):
-            (tmp_path / info.removeprefix("csv ")).write_text(text)
+        kind, _, name = info.partition(" ")
+        if kind in {"csv", "jsonl"} and name:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
     lines = [line for info, text in blocks if not info for line in text.strip().splitlines()]
     ran = set()
     for line in lines:

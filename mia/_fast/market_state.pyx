@@ -751,20 +751,26 @@ cdef class MarketState:
         Parameters
         ----------
         since, until : int
-            ns UTC. A hole may reach into sessions that have not begun.
+            ns UTC. A hole may reach into sessions that have not begun. A time bar that ended
+            before it is closed first, as by `advance_clock`.
+
+        Returns
+        -------
+        int
+            Events.
 
         Raises
         ------
         ValueError
             If the hole is empty.
         RuntimeError
-            If another thread is inside, or `on_trade` waits for `resume`.
+            If another thread is inside, `on_trade` waits for `resume`, or recorded rows fill
+            their buffer.
         """
         cdef int64_t end = 0
         if until <= since:
             raise ValueError(f"a hole must end after {since}, ended at {until}")
-        if self._busy or self._has_pending:
-            self._refuse()
+        self.advance_clock(since)
         if self._session >= 0:
             end = self._sessions[self._session].t_end
         if self._gap_until > end:
@@ -781,6 +787,7 @@ cdef class MarketState:
             self.micro.reset()
             if self._micro_builder is not None:
                 self._micro_builder.reset()
+        return self._events
 
     cdef void _open_gap(self) noexcept nogil:
         """Let the running session have the newest hole."""
@@ -912,6 +919,37 @@ cdef class MarketState:
     def session_id(self):
         """Session of the newest data, yyyymmdd; 0 before the first."""
         return self._sessions[self._session].session_id if self._session >= 0 else 0
+
+    @property
+    def open_micro(self):
+        """The open micro bar as a dict, None without one."""
+        if self._micro_builder is None or not self._micro_builder.has_bar:
+            return None
+        return self._micro_builder.bar
+
+    @property
+    def carried(self):
+        """What outlives a session: arrays and numbers by name, in an order of its own.
+
+        ``volumes``, ``atrs``, ``micro_volumes`` and ``frame_volumes`` are the reference rings by
+        phase, ``scores`` those that rank later ones, the running session's last, ``previous`` the
+        levels of the session before.
+        """
+        frames = (
+            self.timeframes.first,
+            self.timeframes.second,
+            self.timeframes.third,
+            self.timeframes.fourth,
+        )
+        return {
+            "contract": self._contract,
+            "volumes": self._volume_ref.values,
+            "atrs": self._atr_ref.values,
+            "micro_volumes": self._micro_volume_ref.values,
+            "frame_volumes": [frame.volumes for frame in frames],
+            "scores": [*self._tiers.sessions, self._tiers.current],
+            "previous": self.levels.previous,
+        }
 
     @property
     def has_gap(self):

@@ -32,6 +32,13 @@ cdef class SessionLevels:
         self.vwap_rth = Vwap()
         self.cvd = Cvd()
 
+    @property
+    def previous(self):
+        """POC, VAH and VAL of the session before, None without them."""
+        if not self._has_previous:
+            return None
+        return self._previous_poc, self._previous_vah, self._previous_val
+
     cdef void reset(self) noexcept nogil:
         """Start a session; the levels of the one before stay."""
         self.globex_profile.reset()

@@ -176,6 +176,11 @@ cdef class Frame:
             self._volume_ref.push(phase, <double> bar.volume)
 
     @property
+    def volumes(self):
+        """Reference volumes of each phase, oldest first: a list of new ndarrays."""
+        return self._volume_ref.values
+
+    @property
     def state(self):
         """Battle Navale of the last closed bar as a dict, None before five bars."""
         return self.battle if self.series.count >= 5 else None

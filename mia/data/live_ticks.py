@@ -108,6 +108,7 @@ class TickGate:
         self._ahead_ns = ahead_ns
         self._aggressor = Aggressor()
         self._columns = TradeColumns(capacity)
+        self.bid = self.ask = MISSING_PRICE
         self._next_quote: tuple[int, int, int] | None = None
         self._held: list[_Held] = []
         self.refused: Counter[Refusal] = Counter()
@@ -144,6 +145,27 @@ class TickGate:
     def lose_quote(self) -> None:
         """Forget the quote, as after a connection that was lost."""
         self._drop_quote()
+
+    def go_on(self, quote: tuple[int, int], last: tuple[int | None, int]) -> None:
+        """Infer sides from where a past ends that the gate has not seen itself.
+
+        Parameters
+        ----------
+        quote, last : tuple
+            As `WireProjection` has them. The quote counts only while none came live.
+
+        Raises
+        ------
+        ValueError
+            If trades that are not part of that past were not taken.
+        """
+        if len(self._columns):
+            raise ValueError(f"{len(self._columns)} trades of {self.contract} were not taken")
+        if self.bid == MISSING_PRICE and self.ask == MISSING_PRICE:
+            self.bid, self.ask = quote
+        self._aggressor.price, self._aggressor.side = last
+        if last[0] is not None and not self._last:
+            self._last = last[0]
 
     def on_trade(self, ts: int, price: float, size: float, side: int = 0, flags: int = 0) -> bool:
         """Take a trade; true if it was accepted or waits for a witness.

@@ -34,6 +34,16 @@ class WireProjection:
         self._session_id = 0
         self._quote = (MISSING_PRICE, MISSING_PRICE)
 
+    @property
+    def quote(self) -> tuple[int, int]:
+        """Bid and ask that stand, ticks."""
+        return self._quote
+
+    @property
+    def last(self) -> tuple[int | None, int]:
+        """Price and side of the trade before, None and 0 without one."""
+        return self._aggressor.price, self._aggressor.side
+
     def project(self, block: TradeBlock) -> TradeBlock:
         """Return the block with whole seconds, standing quotes and inferred sides."""
         if len(block) == 0:

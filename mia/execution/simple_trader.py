@@ -64,8 +64,9 @@ class SimpleTrader:
     groups : mapping of str to Group
         Groups of the method by name.
     sink : EventSink
-        Told of ``session``, ``decision``, ``sent``, ``refused``, ``fill``, ``managed``,
-        ``closed``, ``unfilled``, ``mark``, ``rows`` and ``kill``.
+        Told of ``session``, ``analysis``, ``decision``, ``sent``, ``refused``, ``fill``,
+        ``position``, ``managed``, ``closed``, ``unfilled``, ``mark``, ``block``, ``rows`` and
+        ``kill``.
     vix : VixSource
     news_window : callable
         See `mia.strategies.session_facts.NewsWindow`.
@@ -147,8 +148,36 @@ class SimpleTrader:
                 self._run_trades(block)
             else:
                 self._run_bars(bars_of(block))
+            self.sink.publish("block", block)
         except ValueError as error:
             raise DataError(f"{block.contract}: {error}") from error
+
+    def observe(self, block: TradeBlock) -> None:
+        """Take a block of the past: the state learns from it, nothing is decided or matched.
+
+        Raises
+        ------
+        DataError
+            If the contract changes within a session or data lie outside the calendar.
+        """
+        state = self.state
+        try:
+            if block.contract != self.contract:
+                self._change_contract(block.contract)
+            if self._options is not None:
+                give_options(state, self._options, block)
+            columns = (block.ts_event, block.price, block.size, block.aggressor_side)
+            start, n = 0, len(block)
+            state.wake = 0
+            while start < n:
+                start = state.advance(*columns, start)
+                if state.events & market_state.ROWS:
+                    self.sink.publish("rows", state.take_rows())
+        except ValueError as error:
+            raise DataError(f"{block.contract}: {error}") from error
+        if n:
+            self._last_price = int(block.price[-1])
+            self._last_ts = int(block.ts_event[-1])
 
     def _change_contract(self, contract: str) -> None:
         if self.position is not None and self.contract:
@@ -356,6 +385,8 @@ class SimpleTrader:
                     # The market has passed the new stop already: what it protects must go.
                     position.exit_reason = ExitReason.STOP
                     self.broker.flatten(position.trade_id, ts)
+        if trade is not None and position.open_quantity:
+            self.sink.publish("position", (position, context))
         self.sink.publish("managed", position)
 
     def _propose(self, context: Context, facts: SessionFacts) -> None:
@@ -374,6 +405,7 @@ class SimpleTrader:
         outcome = self.generator.evaluate(context, facts)
         if not isinstance(outcome, Decision):
             return
+        self.sink.publish("analysis", (context, self.state))
         self.sink.publish("decision", outcome)
         if outcome.accepted:
             facts.record_accepted(context.ts)

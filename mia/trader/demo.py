@@ -56,6 +56,7 @@ def run_demo(
                     "--account",
                     ACCOUNT,
                     "--lockstep",
+                    "--by-minute",
                     *(["--faults", str(scenario)] if demo.faults else []),
                 ],
                 out / "gateway.log",

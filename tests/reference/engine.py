@@ -76,6 +76,7 @@ class ReferenceEngine:
 
     def mark_gap(self, since: int, until: int) -> None:
         """Note that trades between two instants are missing (section 21)."""
+        self.advance(since)
         end = self._session.t_end if self._session else 0
         if self._gap[1] > end:
             since = min(since, self._gap[0])
