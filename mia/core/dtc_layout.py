@@ -122,6 +122,15 @@ class Layout:
                 values[name] = value
         return values
 
+    @cached_property
+    def _rules(self) -> tuple[tuple[str, str, Any, int, int], ...]:
+        """Name, kind in one letter, empty value and range of each field."""
+        empty = {"s": "", "f": None}
+        return tuple(
+            (name, kind[0], empty.get(kind[0], 0), *_RANGES.get(kind, (0, 0)))
+            for name, kind in self.fields
+        )
+
     def checked(self, given: Values) -> Values:
         """Return all fields out of those of a JSON object; others are passed over.
 
@@ -131,12 +140,24 @@ class Layout:
             If a value is not of the kind of its field.
         """
         values: Values = {}
-        for name, kind in self.fields:
+        for name, kind, empty, low, high in self._rules:
             value = given.get(name)
             if value is None:
-                values[name] = "" if kind[0] == "s" else None if kind[0] == "f" else 0
+                values[name] = empty
+                continue
+            # Exact types: a truth value is an int to Python, and none to the protocol.
+            found = type(value)
+            if kind == "s":
+                good = found is str
+            elif kind == "f":
+                good = found is float or (found is int and abs(value) < 2**63)
+                if good:
+                    value = None if value in {UNSET_F8, UNSET_F4} else float(value)
             else:
-                values[name] = _from_json(self.name, name, kind, value)
+                good = found is int and low <= value <= high
+            if not good:
+                raise FormatError(f"{self.name}: {name} cannot be {value!r}")
+            values[name] = value
         return values
 
 
@@ -158,20 +179,3 @@ def _to_binary(message: str, name: str, kind: str, value: Any) -> Any:
     if not low <= number <= high:
         raise FormatError(f"{message}: {name} {number} does not fit {kind}")
     return number
-
-
-def _from_json(message: str, name: str, kind: str, value: Any) -> Any:
-    if kind[0] == "s" and isinstance(value, str):
-        return value
-    if kind[0] == "f" and isinstance(value, int | float) and not isinstance(value, bool):
-        try:
-            number = float(value)
-        except OverflowError:
-            raise FormatError(f"{message}: {name} {value!r} is too large") from None
-        return None if number in {UNSET_F8, UNSET_F4} else number
-    if kind[0] in "iu" and isinstance(value, int):
-        number = int(value)
-        low, high = _RANGES[kind]
-        if low <= number <= high:
-            return number
-    raise FormatError(f"{message}: {name} cannot be {value!r}")
