@@ -142,6 +142,11 @@ def expected_count(fields, version):
         return 8 + expiries + int(fields[7 + expiries])
     if message == 78:
         return 2 + 2 * int(fields[1])
+    if message == 79:
+        place = 3
+        for _ in range(int(fields[2])):
+            place += 6 + int(fields[place + 5]) + (2 if version >= 176 else 0)
+        return place
     if message == 82:
         return 3 + 3 * int(fields[2])
     if message == 93:
