@@ -45,14 +45,15 @@ def gateway(
         int, typer.Option(min=100, max=5_000_000, help="Activity of the synthetic market.")
     ] = 50_000,
 ) -> None:
-    """Run a simulated IB Gateway until it is interrupted."""
+    """Run a simulated IB Gateway until it is interrupted.
+
+    Example: mia gateway --port 4002 --market synth:7 --speed 60 --control-port 4102
+    """
     import asyncio
-    import logging
 
     from mia.gateway.fault_scenario import read_scenario
     from mia.gateway.options import GatewayOptions
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     if replay is not None:
         if record is not None or faults is not None:
             raise UsageError("a replay adds nothing of its own: leave out --record and --faults")
@@ -108,6 +109,7 @@ async def _run(
                 f"cannot listen on {options.host}, port {options.port} "
                 f"(control {control_port}): {error.strerror or error}"
             ) from None
+        _log_to_stderr()
         where = f"listening on {options.host}:{gateway.port}"
         print(
             f"{where}, control on 127.0.0.1:{control.port}" if control.port else where, flush=True
@@ -130,8 +132,15 @@ async def _replay(path: Path, host: str, port: int) -> None:
         await replay.start(host, port)
     except OSError as error:
         raise BrokerError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
+    _log_to_stderr()
     print(f"replaying {path.name} on {host}:{replay.port}", flush=True)
     try:
         await asyncio.get_running_loop().create_future()
     finally:
         await replay.stop()
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from mia.gateway.fault_scenario import Fault
-from mia.gateway.faults import FaultBox, FaultLink
+from mia.gateway.fault_target import FaultLink
+from mia.gateway.faults import FaultBox
 
 Act = Callable[[FaultBox, Fault, list[FaultLink]], None]
 
@@ -230,3 +231,6 @@ _ACTS: dict[str, Act] = {
     "price_limit": _limit,
     "jump": _jump,
 }
+
+NAMES = frozenset(_ACTS)
+"""Faults that happen here."""

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 from mia.gateway.fault_kinds import COMMISSION, EXECUTION, ORDER_STATUS
 from mia.gateway.fault_scenario import Fault, Frame
-from mia.gateway.faults import FaultBox, FaultLink, error_fields
+from mia.gateway.fault_target import FaultLink
+from mia.gateway.faults import FaultBox, error_fields
 
 Fields = list[str]
 Act = Callable[[FaultBox, Fault, FaultLink, Frame], list[Fields]]
@@ -82,6 +83,11 @@ def _slow(box: FaultBox, fault: Fault, link: FaultLink, frame: Frame) -> list[Fi
 
 def _corrected(box: FaultBox, fault: Fault, link: FaultLink, frame: Frame) -> list[Fields]:
     exec_id, price = frame.fields[EXEC_ID], float(frame.fields[PRICE]) + fault["price_change"]
+    identity = exec_id.rpartition(".")[0]
+    if identity in fault.memory:
+        fault.fired -= 1
+        return [frame.fields]
+    fault.memory[identity] = True
     # The exchange tells the new revision itself, after all that belongs to this fill.
     box.gateway.later(0.0, lambda: box.gateway.correct_execution(exec_id, price))
     return [frame.fields]
@@ -258,3 +264,6 @@ _ACTS: dict[str, Act] = {
     "delayed_data": _delayed,
     "bad_tick": _bad_tick,
 }
+
+NAMES = frozenset(_ACTS)
+"""Faults that happen here."""

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mia.errors import ConfigError
-from mia.gateway.fault_kinds import KINDS, Kind
+from mia.gateway.fault_kinds import EXECUTION, KINDS, Kind
 
 NS = 1_000_000_000
 FOREVER = 0
@@ -140,6 +140,8 @@ class Fault:
         """Count a message; tell whether the fault happens to it."""
         if self.is_spent or not self.when.fits(frame) or not self.when.is_due(now, start):
             return False
+        if self.kind.live and frame.message == EXECUTION and frame.fields[1] != "-1":
+            return False
         self.seen += 1
         if self.seen < self.when.count:
             return False
@@ -164,7 +166,7 @@ def read_scenario(path: Path) -> list[Fault]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is no TOML: {error}") from None
+        raise ConfigError(f"{path} is no TOML: {' '.join(str(error).split())}") from None
     unknown = sorted(set(content) - {"fault"})
     if unknown:
         raise ConfigError(f"{path} holds {unknown[0]!r}: a scenario is a list of [[fault]] tables")
