@@ -23,6 +23,9 @@ def gateway(
     lockstep: Annotated[
         bool, typer.Option("--lockstep", help="Time moves when all clients ask for it.")
     ] = False,
+    by_minute: Annotated[
+        bool, typer.Option("--by-minute", help="In lock-step, minutes without orders at once.")
+    ] = False,
     faults: Annotated[Path | None, typer.Option(help="Scenario of faults, TOML.")] = None,
     record: Annotated[Path | None, typer.Option(help="Write every frame to this file.")] = None,
     replay: Annotated[
@@ -65,6 +68,7 @@ def gateway(
         source=market,
         speed=speed,
         lockstep=lockstep,
+        lockstep_by_minute=by_minute,
         latency_ms=latency_ms,
         version=max_version,
         zone=zone,

@@ -129,7 +129,7 @@ class MarketLoop:
             await self._all_asked()
             if self._abandoned():
                 continue
-            pieces = gateway.market.advance(self._next_step())
+            pieces = gateway.market.advance(self._next_lockstep())
             gateway.exchange.set_time(gateway.market.now)
             for piece in pieces:
                 gateway.publish(piece)
@@ -182,6 +182,19 @@ class MarketLoop:
         while gateway.market.now < end:
             self._match(gateway.market.advance(min(end, self._next_step())))
             gateway.exchange.set_time(gateway.market.now)
+
+    def _next_lockstep(self) -> int:
+        """Return the end of the next step.
+
+        By the minute, what is left of one without orders is a single step: clients that decide
+        at full minutes see the same, and nothing can fill.
+        """
+        gateway = self._gateway
+        minute, trade = self._next_minute(), gateway.market.next_second()
+        whole = gateway.options.lockstep_by_minute and not gateway.needs_seconds()
+        if whole and trade is not None and trade < minute:
+            return minute - SECOND
+        return self._next_step()
 
     def _next_step(self) -> int:
         """Return the next second with a trade, or the next full minute if that is earlier."""
