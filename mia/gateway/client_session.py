@@ -240,9 +240,10 @@ class ClientSession(asyncio.Protocol):
             return
         data = b"".join(self._out)
         self._out.clear()
-        self._transport.write(data)
+        # First the recorder: an interrupt must not lose what a client has seen.
         if self.gateway.recorder is not None:
             self.gateway.recorder.sent(self, data)
+        self._transport.write(data)
         if self._transport.get_write_buffer_size() > self.gateway.options.limits.output_bytes:
             log.warning("client %d does not read: closed", self.client_id)
             self._transport.abort()

@@ -4,9 +4,15 @@ import pytest
 from fault_scenes import SHORT, at, far_order, open_references, play, ready, works
 
 
-@pytest.mark.parametrize("first", [False, True])
-@pytest.mark.parametrize("status", ["Inactive", "Cancelled", ""])
-@pytest.mark.parametrize("code", [201, 321, 110])
+@pytest.mark.parametrize(
+    ("code", "status", "first"),
+    [
+        *((201, status, first) for status in ("Inactive", "Cancelled") for first in (False, True)),
+        (201, "", False),
+        (321, "", False),
+        (110, "", True),
+    ],
+)
 def test_an_order_is_rejected(code, status, first) -> None:
     async def act(here):
         trader = await ready(here)
