@@ -100,6 +100,7 @@ def test_bars_are_those_of_the_tape(tape):
     scene(act)
 
 
+@pytest.mark.slow
 def test_the_pace_of_history_is_kept_so_that_the_gateway_never_complains():
     async def act(desk):
         await desk.open()
@@ -112,6 +113,7 @@ def test_the_pace_of_history_is_kept_so_that_the_gateway_never_complains():
     scene(act, limits=Limits(), settings={})
 
 
+@pytest.mark.slow
 def test_lines_on_options_rotate_into_a_chain():
     async def act(desk):
         await desk.open()
