@@ -8,9 +8,7 @@ from numpy.typing import NDArray
 
 from mia.config.instruments import TICK
 from mia.core.base_types import MISSING_PRICE, BarBlock, TradeBlock
-from mia.data.files import replace_file
-from mia.data.importers.reading import NS_PER_S, zone
-from mia.data.importers.scid import (
+from mia.core.scid_records import (
     EPOCH_US,
     FIRST_BITS,
     HEADER,
@@ -20,6 +18,8 @@ from mia.data.importers.scid import (
     RECORD_DTYPE,
     VERSION,
 )
+from mia.data.files import replace_file
+from mia.data.importers.reading import NS_PER_S, zone
 from mia.errors import DataError
 
 SIERRA_HEADER = "Date, Time, Open, High, Low, Last, Volume, NumberOfTrades, BidVolume, AskVolume\n"
@@ -62,6 +62,16 @@ def write_scid(
     DataError
         If the trades are out of order or the file cannot be written.
     """
+    records = scid_records(block, fill_size=fill_size, points_per_unit=points_per_unit)
+    head = HEADER.pack(MAGIC, HEADER.size, RECORD_BYTES, VERSION, 0, 0, bytes(36))
+    _write(path, head + records.tobytes())
+    return len(records)
+
+
+def scid_records(
+    block: TradeBlock, *, fill_size: int | None = None, points_per_unit: float = 1.0
+) -> NDArray[np.void]:
+    """Return trades as the records of a Sierra Chart intraday file; see `write_scid`."""
     if fill_size is not None and fill_size < 1:
         raise ValueError(f"fill_size must be at least 1, was {fill_size}")
     size = block.size.astype(np.int64)
@@ -93,10 +103,7 @@ def write_scid(
     side = block.aggressor_side[of]
     records["bid_volume"] = np.where(side < 0, filled, 0)
     records["ask_volume"] = np.where(side > 0, filled, 0)
-
-    head = HEADER.pack(MAGIC, HEADER.size, RECORD_BYTES, VERSION, 0, 0, bytes(36))
-    _write(path, head + records.tobytes())
-    return len(records)
+    return records
 
 
 def write_sierra_csv(path: Path, bars: BarBlock, time_zone: str = "America/Chicago") -> int:

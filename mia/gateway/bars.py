@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,6 +14,7 @@ from mia.core import sessions
 from mia.core.sessions import SECOND
 from mia.gateway.market import TapeSlice
 from mia.gateway.market_replies import PriceBar
+from mia.gateway.replies import wall_time, zone_of
 
 BAR_SIZES = {
     "1 sec": 1,
@@ -54,7 +56,8 @@ def parse_end(text: str, now: int, zone: str) -> int | None:
     for form, words in (("%Y%m%d-%H:%M:%S", 1), ("%Y%m%d %H:%M:%S", 2), ("%Y%m%d", 1)):
         try:
             moment = datetime.strptime(" ".join(parts[:words]), form)
-            place = UTC if "-" in form else ZoneInfo((parts[words:] or [zone or "UTC"])[0])
+            named = ZoneInfo(parts[words]) if parts[words:] else zone_of(zone or "UTC")
+            place = UTC if "-" in form else named
         except (ValueError, KeyError, OSError):
             continue
         if len(parts) > words + 1 or ("-" in form and parts[words:]):
@@ -105,7 +108,7 @@ def bars(
         if liquid:
             rows = rows[sessions.in_rth_mask(tape.second[rows])]
         if kind != "TRADES":
-            rows = rows[tape.known_quotes()[rows]]
+            rows = rows[tape.known_quotes[rows]]
         if not len(rows):
             continue
         seconds = tape.second[rows]
@@ -163,16 +166,28 @@ def _bar(
     return PriceBar(ts, opening, high, low, closing, volume, round(mean, 6), b - a)
 
 
+def shifted(bar: PriceBar, ticks: int, share: int) -> PriceBar:
+    """Return a bar of a month beside the leading one: so many ticks away, one trade in `share`."""
+    traded = bar.volume > 0
+    return replace(
+        bar,
+        open=bar.open + ticks * TICK,
+        high=bar.high + ticks * TICK,
+        low=bar.low + ticks * TICK,
+        close=bar.close + ticks * TICK,
+        wap=bar.wap + ticks * TICK if traded else bar.wap,
+        volume=max(bar.volume // share, 1) if traded else bar.volume,
+        count=max(bar.count // share, 1) if traded else bar.count,
+    )
+
+
 def bar_date(bar: PriceBar, width_s: int, date_format: int, zone: str) -> str:
     """Spell the date of a bar: of a day ``yyyymmdd``, else a time or, in format 2, seconds."""
     if width_s == DAILY:
         return str(sessions.session_id(bar.ts))
     if date_format == 2:
         return str(bar.ts // SECOND)
-    moment = datetime.fromtimestamp(bar.ts // SECOND, UTC)
-    if not zone:
-        return f"{moment:%Y%m%d-%H:%M:%S}"
-    return f"{moment.astimezone(ZoneInfo(zone)):%Y%m%d %H:%M:%S} {zone}"
+    return wall_time(bar.ts, zone)
 
 
 def index_times(start: int, end: int, width_s: int, spans: Iterable[tuple[int, int]]) -> list[int]:

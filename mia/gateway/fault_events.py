@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from mia.gateway.fault_scenario import Fault
-from mia.gateway.faults import FaultBox, FaultLink
+from mia.gateway.fault_target import FaultLink
+from mia.gateway.faults import FaultBox
 
 Act = Callable[[FaultBox, Fault, list[FaultLink]], None]
 
@@ -191,9 +192,7 @@ def _set_halt(box: FaultBox, links: list[FaultLink], halted: bool) -> None:
 def _halt(box: FaultBox, fault: Fault, links: list[FaultLink]) -> None:
     _set_halt(box, links, True)
     if fault["seconds"] > 0:
-        box.gateway.later(
-            fault["seconds"], lambda: _set_halt(box, list(box.gateway.links), False)
-        )
+        box.gateway.later(fault["seconds"], lambda: _set_halt(box, list(box.gateway.links), False))
 
 
 def _resume(box: FaultBox, fault: Fault, links: list[FaultLink]) -> None:
@@ -232,3 +231,6 @@ _ACTS: dict[str, Act] = {
     "price_limit": _limit,
     "jump": _jump,
 }
+
+NAMES = frozenset(_ACTS)
+"""Faults that happen here."""

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from mia.config.instruments import TICK
 from mia.core.sessions import SECOND
 from mia.errors import ConfigError
-from mia.gateway.faults import FaultBox, FaultLink
+from mia.gateway.fault_target import FaultLink
+from mia.gateway.faults import FaultBox
 from mia.gateway.model import ApiContract, ApiOrder, OrderRecord
 from mia.gateway.query import ContractQuery
 

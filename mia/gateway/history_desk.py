@@ -12,7 +12,7 @@ from mia.core import sessions
 from mia.core.sessions import SECOND
 from mia.data.chains.option_clock import is_cash_day
 from mia.gateway import bars, market_replies
-from mia.gateway.market import TapeSlice
+from mia.gateway.market import MONTH_SHARE, MONTH_TICKS, TapeSlice
 from mia.gateway.market_replies import HISTORICAL_TICKS, PriceBar
 from mia.gateway.model import ApiContract
 from mia.gateway.option_market import cash_span
@@ -65,6 +65,11 @@ class HistoryDesk:
         self._clock = clock
         self._live: dict[int, _Question] = {}
         self._next = 0
+
+    @property
+    def lines(self) -> int:
+        """How many requests are kept up to date."""
+        return len(self._live)
 
     def close(self) -> None:
         """Drop every subscription."""
@@ -247,14 +252,18 @@ class HistoryDesk:
     def _bars(self, asked: _Question) -> list[PriceBar]:
         if asked.contract.sec_type == "IND":
             return self._index_bars(asked)
-        return bars.bars(
-            self._pieces(asked.contract),
-            asked.start,
-            asked.end,
-            asked.width_s,
-            asked.kind,
-            liquid=asked.liquid,
-        )
+        made: list[PriceBar] = []
+        market = self._gateway.market
+        for piece in market.passed():
+            away = market.quarters_away(asked.contract, piece.tape)
+            if away is None:
+                continue
+            span = (asked.start, asked.end, asked.width_s, asked.kind)
+            found = bars.bars([piece], *span, liquid=asked.liquid)
+            if away:
+                found = [bars.shifted(bar, away * MONTH_TICKS, MONTH_SHARE) for bar in found]
+            made += found
+        return made
 
     def _index_bars(self, asked: _Question) -> list[PriceBar]:
         """Return bars of an index: its levels at begin, end and quarters of each."""
@@ -282,7 +291,7 @@ class HistoryDesk:
             bid, ask = tape.bid[rows], tape.ask[rows]
             moved = np.ones(len(rows), bool)
             moved[1:] = (bid[1:] != bid[:-1]) | (ask[1:] != ask[:-1])
-            rows = rows[moved & tape.known_quotes()[rows]]
+            rows = rows[moved & tape.known_quotes[rows]]
         if liquid:
             rows = rows[sessions.in_rth_mask(tape.second[rows])]
         seconds = tape.second[rows]

@@ -91,7 +91,7 @@ class MarketDataDesk:
             )
             return
         contract = session.resolve(request_id, query)
-        if contract is None or not gateway.has_data(session, request_id, contract):
+        if contract is None or not gateway.has_data(session, request_id, contract, sampled=True):
             return
         if request_id in self._lines:
             session.error(request_id, 322, "Error processing request:-Duplicate ticker id")
@@ -149,7 +149,7 @@ class MarketDataDesk:
     def _update(self, line: DataLine) -> None:
         kind = line.contract.sec_type
         if kind == "FUT":
-            self._update_future(line, self._gateway.market.day)
+            self._update_future(line, self._gateway.market.figures(line.contract))
         elif kind == "IND":
             self._update_index(line)
         else:

@@ -175,6 +175,12 @@ class OrderDesk:
             elif work.arrived:
                 self.seating.sleep_or_wake(work, now)
 
+    def end_contract(self, con_id: int, now: int) -> None:
+        """Cancel the orders of a contract that trades no more."""
+        for work in self._book.live():
+            if work.record.contract.con_id == con_id and not work.is_done:
+                self.finish(work, "Cancelled", now, rules.cancelled("The contract has expired"))
+
     def refresh(self, work: Work) -> None:
         """Tell an order's status if it has changed."""
         record = work.record

@@ -20,7 +20,7 @@ from mia.gateway.depth_desk import DepthDesk
 from mia.gateway.exchange import Exchange
 from mia.gateway.history_desk import HistoryDesk
 from mia.gateway.limits import HistoricalPacing
-from mia.gateway.market import Market, TapeSlice
+from mia.gateway.market import LIVE_ROOTS, Market, TapeSlice
 from mia.gateway.market_data_desk import MarketDataDesk
 from mia.gateway.market_loop import MarketLoop
 from mia.gateway.model import ApiContract
@@ -36,7 +36,8 @@ from mia.gateway.trading_desk import TradingDesk
 log = logging.getLogger(__name__)
 
 NOT_SUBSCRIBED = 354
-SAMPLED = (MarketDataDesk, DepthDesk, RealtimeDesk, HistoryDesk, AccountDesk)
+STEADY = (MarketDataDesk, DepthDesk, RealtimeDesk, HistoryDesk)
+SAMPLED = (*STEADY, AccountDesk)
 
 
 class Gateway:
@@ -218,6 +219,18 @@ class Gateway:
         if self.interceptor is not None:
             self.interceptor.tick()
 
+    def needs_seconds(self) -> bool:
+        """Tell whether anything depends on market time moving second by second.
+
+        Ticks alone do not: a client sees the same ones, however many are sent in one go.
+        """
+        return bool(self.exchange.open_orders()) or any(
+            desk.lines
+            for session in self._sessions
+            for desk in session.desks
+            if isinstance(desk, STEADY)
+        )
+
     def match(self, piece: TapeSlice, start: int) -> tuple[int, bool]:
         """Match orders with trades from `start` on until a fill.
 
@@ -260,9 +273,24 @@ class Gateway:
             if isinstance(desk, kind)
         )
 
-    def has_data(self, session: ClientSession, request_id: int, contract: ApiContract) -> bool:
-        """Tell whether there is market data of a contract, or send why not."""
+    def has_data(
+        self,
+        session: ClientSession,
+        request_id: int,
+        contract: ApiContract,
+        *,
+        sampled: bool = False,
+    ) -> bool:
+        """Tell whether there is market data of a contract, or send why not.
+
+        Parameters
+        ----------
+        sampled : bool
+            Whether figures will do that are made from the tape of the leading month.
+        """
         if contract.sec_type != "FUT" or self.market.is_front(contract):
+            return True
+        if sampled and contract.symbol in LIVE_ROOTS:
             return True
         session.error(
             request_id,

@@ -42,7 +42,9 @@ def bar_tapes(draw):
 requests = st.lists(
     st.tuples(
         st.integers(0, 30),
-        st.sampled_from(["bracket", "bracket", "order", "child", "cancel", "modify", "ahead", "release"]),
+        st.sampled_from(
+            ["bracket", "bracket", "order", "child", "cancel", "modify", "ahead", "release"]
+        ),
         st.integers(0, 3),
         st.sampled_from([-1, 1]),
         st.integers(1, 4),

@@ -1,5 +1,6 @@
 """What holds for any sequence of requests, and that the exchange is the broker of backtests."""
 
+import os
 from collections import Counter
 from dataclasses import replace
 
@@ -23,6 +24,8 @@ from mia.config.method import Cost
 from mia.config.method import Fill as FillRules
 from mia.core.base_types import BracketOrder, OrderRole, OrderType
 from mia.execution.simulated_broker import SimulatedBroker
+
+EXAMPLES = int(os.environ.get("MIA_FAULT_N", "150"))
 
 KINDS = {OrderType.MARKET: "MKT", OrderType.LIMIT: "LMT", OrderType.STOP: "STP"}
 DONE = ("Filled", "Cancelled", "Inactive")
@@ -162,7 +165,9 @@ class Script:
 
     def quantity(self, which, quantity):
         if self.sent:
-            self.mixed_groups.add(self.sent[which % len(self.sent)].oca_group)
+            changed = self.sent[which % len(self.sent)]
+            children = [each for each in self.sent if each.parent_id == changed.order_id]
+            self.mixed_groups |= {each.oca_group for each in (changed, *children)}
         self._change(which, quantity=quantity)
 
     def cancel(self, which):
@@ -213,7 +218,7 @@ def check(script):
         assert sum(record.filled for record in members) <= largest
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     st.lists(actions, min_size=3, max_size=25),
     st.sampled_from([0, 20_000_000, 1_500_000_000]),
@@ -428,7 +433,7 @@ def play(target, script, block, allowed):
     return target.found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES // 2, deadline=None)
 @given(requests_of_brackets(), whole_second_tapes())
 def test_brackets_fill_as_in_the_broker_of_backtests(script, block):
     allowed = {}

@@ -423,3 +423,33 @@ async def test_by_the_clock_the_market_runs_by_itself():
         ticks = [await client.until(99) for _ in range(50)]
         assert [int(f[3]) for f in ticks] == sorted(int(f[3]) for f in ticks)
         assert int((await client.answer(49, 49, 1))[-1][2]) >= int(ticks[-1][3])
+
+
+@over_tcp
+async def test_volumes_of_the_days_tell_when_the_leading_month_changed():
+    after_roll = int(datetime(2025, 3, 18, 20, 30, tzinfo=UTC).timestamp()) * SECOND
+    async with session(source="synth:5:20250313:5", start=after_roll, speed=0.001) as (_, client):
+        volumes = {}
+        for number, name in enumerate(("ESH25", "ESM25")):
+            contract = future("ES", con_id=contract_of(name).con_id)
+            ask = (20, number, *contract, 0, "", "1 day", "5 D", 0, "TRADES", 1, 0, "")
+            fields = (await client.answer(17, *ask))[-1]
+            rows = [fields[5 + 8 * k : 13 + 8 * k] for k in range(int(fields[4]))]
+            volumes[name] = {row[0]: int(row[5]) for row in rows}
+        days = ["20250313", "20250314", "20250317", "20250318"]
+        assert list(volumes["ESH25"]) == list(volumes["ESM25"]) == days
+        leads = [max(volumes, key=lambda name, day=day: volumes[name][day]) for day in days]
+        assert leads == ["ESH25", "ESH25", "ESM25", "ESM25"]
+
+
+@over_tcp
+async def test_a_later_month_has_figures_but_no_ticks():
+    async with in_step() as (gateway, client):
+        june = future("ES", con_id=contract_of("ESM25").con_id)
+        client.send(1, 11, 5, *june, 0, "", 0, 0, "")
+        await client.step()
+        prices = {int(f[3]): float(f[4]) for f in of(client.seen, 1)}
+        sizes = {int(f[3]): int(f[4]) for f in of(client.seen, 2)}
+        assert prices[4] == gateway.market.day.last * 0.25 + 15
+        assert 0 < sizes[8] < gateway.market.day.volume / 25
+        assert (await client.error(97, 6, *june, "AllLast", 0, 0))[0] == 354

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from mia.core.scid_records import MAGIC
 from mia.data.importers import (
     cme_timesales,
     csv_plain,
@@ -77,7 +78,7 @@ def detect(path: Path) -> str:
     except OSError as error:
         raise DataError(f"cannot read {path}: {error.strerror}") from None
     for magic, name in (
-        (scid.MAGIC, "scid"),
+        (MAGIC, "scid"),
         (parquet.MAGIC, "parquet"),
         (databento_dbn.ZSTD_MAGIC, "dbn"),
         (databento_dbn.DBN_MAGIC, "dbn"),

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mia.core.base_types import MISSING_PRICE, TradeBlock
+from mia.core.scid_records import EPOCH_US
 from mia.data.exporters import write_scid
 from mia.data.importers import scid
 from mia.data.importers.reading import ImportLog, ReadOptions
@@ -21,13 +22,13 @@ LAST = struct.unpack("<f", struct.pack("<I", 0xFD709F01))[0]
 
 
 def trade(ms, price=4000.0, size=1, side=-1, open_=0.0, counter=0, trades=1):
-    time = scid.EPOCH_US + START // 1000 + ms * 1000 + counter
+    time = EPOCH_US + START // 1000 + ms * 1000 + counter
     sold, bought = (size, 0) if side < 0 else (0, size)
     return struct.pack("<q4f4I", time, open_, 4000.25, 4000.0, price, trades, size, sold, bought)
 
 
 def bar(minute, close=4000.5):
-    time = scid.EPOCH_US + START // 1000 + minute * 60_000_000
+    time = EPOCH_US + START // 1000 + minute * 60_000_000
     return struct.pack("<q4f4I", time, 4000.0, 4001.0, 3999.0, close, 40, 100, 60, 40)
 
 
