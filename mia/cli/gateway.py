@@ -48,7 +48,10 @@ def gateway(
         int, typer.Option(min=100, max=5_000_000, help="Activity of the synthetic market.")
     ] = 50_000,
 ) -> None:
-    """Run a simulated IB Gateway until it is interrupted."""
+    """Run a simulated IB Gateway until it is interrupted.
+
+    Example: mia gateway --port 4002 --market synth:7 --speed 60 --control-port 4102
+    """
     import asyncio
 
     from mia.gateway.fault_scenario import read_scenario

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mia.config.instruments import TICK
 from mia.core import sessions
 from mia.core.sessions import SECOND
+from mia.errors import DataError
 from mia.gateway.market import TapeSlice
 from mia.gateway.market_replies import PriceBar
 from mia.gateway.replies import wall_time, zone_of
@@ -38,6 +39,7 @@ BAR_SIZES = {
     "1 day": 86400,
 }
 DAILY = 86400
+LAST_NS = 2**62
 KINDS = ("TRADES", "MIDPOINT", "BID", "ASK", "BID_ASK")
 
 _DURATION = re.compile(r"([1-9][0-9]{0,5}) ([SDWMY])")
@@ -48,7 +50,7 @@ def parse_end(text: str, now: int, zone: str) -> int | None:
     """Read a time of a request, None if it is none; empty is now.
 
     ``yyyymmdd-hh:mm:ss`` is UTC; ``yyyymmdd hh:mm:ss`` is in the zone that follows, else in
-    that of the gateway; ``yyyymmdd`` is midnight there.
+    that of the gateway; ``yyyymmdd`` is midnight there. Times beyond those of int64 are its ends.
     """
     if not text.strip():
         return now
@@ -62,27 +64,31 @@ def parse_end(text: str, now: int, zone: str) -> int | None:
             continue
         if len(parts) > words + 1 or ("-" in form and parts[words:]):
             continue
-        return int(moment.replace(tzinfo=place).timestamp()) * SECOND
+        return max(0, min(int(moment.replace(tzinfo=place).timestamp()) * SECOND, LAST_NS))
     return None
 
 
 def start_of(duration: str, end: int) -> int | None:
     """Return where a span that ends at `end` begins, None if its text makes no sense.
 
-    Days are sessions: ``1 D`` begins with the session in which it ends.
+    Days are sessions: ``1 D`` begins with the session in which it ends. What would begin before
+    the calendar does begins in 1970.
     """
     match = _DURATION.fullmatch(duration)
     if match is None:
         return None
     count, unit = int(match[1]), match[2]
     if unit == "S":
-        return end - count * SECOND
+        return max(end - count * SECOND, 0)
     if unit == "D":
-        session = sessions.session_id(max(end - 1, 0))
-        for _ in range(count - 1):
-            session = sessions.previous_trading_day(session)
-        return sessions.session_open(session)
-    return end - count * _UNIT_DAYS[unit] * 86_400 * SECOND
+        try:
+            session = sessions.session_id(max(end - 1, 0))
+            for _ in range(count - 1):
+                session = sessions.previous_trading_day(session)
+            return sessions.session_open(session)
+        except DataError:
+            return 0
+    return max(end - count * _UNIT_DAYS[unit] * 86_400 * SECOND, 0)
 
 
 def bars(

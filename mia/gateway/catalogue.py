@@ -236,7 +236,7 @@ class Catalogue:
         for contract in (*self._all_futures(), *INDICES.values()):
             if contract.con_id == con_id:
                 return [contract]
-        if con_id < _OPTION_BASE:
+        if not _OPTION_BASE <= con_id < 2 * _OPTION_BASE:
             return []
         number = con_id - _OPTION_BASE
         day = date.fromordinal(_OPTION_EPOCH + (number >> 16))
@@ -291,6 +291,10 @@ def _take_apart(local_symbol: str) -> tuple[str, int, float, str] | None:
     if name not in OPTION_CLASSES or not well_formed:
         return None
     strike = int(rest[7:]) / 1000
+    try:
+        _date(int("20" + rest[:6]))
+    except ValueError:
+        return None
     return (name, int("20" + rest[:6]), strike, rest[6]) if strike % 5 == 0 and strike else None
 
 

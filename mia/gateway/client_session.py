@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 from mia.gateway import replies
+from mia.gateway.account_desk import AccountDesk
 from mia.gateway.limits import MessageRate
 from mia.gateway.model import ApiContract
 from mia.gateway.options import MIN_VERSION
@@ -271,7 +272,8 @@ class ClientSession(asyncio.Protocol):
     def forget_subscriptions(self) -> None:
         """End all market data of the client, without a word."""
         for desk in self.desks:
-            desk.close()
+            if not isinstance(desk, AccountDesk):
+                desk.close()
 
     def resolve(self, request_id: int, query: ContractQuery) -> ApiContract | None:
         """Return the one contract that a request means, or send why there is none."""

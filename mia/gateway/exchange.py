@@ -339,7 +339,8 @@ class Exchange:
                 )
         end, matches = floor.advance(block, start, stop)
         self.now = max(self.now, int(block.ts_event[end - 1]))
-        self._desk.settle(floor, matches, self.now)
+        if matches or floor.has_untriggered:
+            self._desk.settle(floor, matches, self.now)
         for work in brought:
             self._desk.end_at_once(work, self.now)
         return end, bool(matches)
@@ -347,4 +348,5 @@ class Exchange:
 
 def _count_before(ts: NDArray[np.int64], due: int) -> int:
     late = ts >= due
-    return int(np.argmax(late)) if late.any() else len(ts)
+    first = int(late.argmax())
+    return first if late[first] else len(ts)

@@ -32,6 +32,8 @@ class Kind:
         Values that a parameter may have, where not all may.
     rows : tuple of int
         Of the table of failures.
+    live : bool
+        Whether only fills that just happened count, not those that a client asks for again.
     """
 
     name: str
@@ -44,6 +46,7 @@ class Kind:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     choices: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
     rows: tuple[int, ...] = ()
+    live: bool = False
 
 
 def _ids(*messages: int) -> frozenset[int]:
@@ -133,16 +136,23 @@ _ORDERS = (
     _event("foreign_position", (38,), symbol="ES", quantity=1, price=0.0),
 )
 _FILLS = (
-    _out("duplicated_execution", _ids(EXECUTION), (26, 27), parameters={"copies": 1}),
-    _out("late_execution", _ids(EXECUTION), (27, 35), parameters={"messages": 0, "seconds": 0.5}),
-    _out("swapped_executions", _ids(EXECUTION), (28,), parameters={"messages": 0}),
+    _out("duplicated_execution", _ids(EXECUTION), (26, 27), live=True, parameters={"copies": 1}),
+    _out(
+        "late_execution",
+        _ids(EXECUTION),
+        (27, 35),
+        live=True,
+        parameters={"messages": 0, "seconds": 0.5},
+    ),
+    _out("swapped_executions", _ids(EXECUTION), (28,), live=True, parameters={"messages": 0}),
     _out(
         "corrected_execution",
         _ids(EXECUTION),
         (26,),
+        live=True,
         parameters={"price_change": 0.25},
     ),
-    _out("busted_execution", _ids(EXECUTION), (26,)),
+    _out("busted_execution", _ids(EXECUTION), (26,), live=True),
     _out("fill_before_status", _ids(OPEN_ORDER, ORDER_STATUS), (27,), times=0),
     _out("status_before_execution", _ids(EXECUTION, COMMISSION), (27,), times=0),
     _out("status_without_execution", _ids(EXECUTION, COMMISSION), (24, 27), times=0),
@@ -150,7 +160,7 @@ _FILLS = (
     _out("late_commission", _ids(COMMISSION), (29,), parameters={"messages": 0, "seconds": 0.5}),
     _out("missing_commission", _ids(COMMISSION), (29,), times=0),
     _out("duplicated_commission", _ids(COMMISSION), (29,), parameters={"copies": 1}),
-    _out("split_execution", _ids(EXECUTION), (28,)),
+    _out("split_execution", _ids(EXECUTION), (28,), live=True),
     _out(
         "execution_zone",
         _ids(EXECUTION),

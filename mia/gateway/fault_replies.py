@@ -83,6 +83,11 @@ def _slow(box: FaultBox, fault: Fault, link: FaultLink, frame: Frame) -> list[Fi
 
 def _corrected(box: FaultBox, fault: Fault, link: FaultLink, frame: Frame) -> list[Fields]:
     exec_id, price = frame.fields[EXEC_ID], float(frame.fields[PRICE]) + fault["price_change"]
+    identity = exec_id.rpartition(".")[0]
+    if identity in fault.memory:
+        fault.fired -= 1
+        return [frame.fields]
+    fault.memory[identity] = True
     # The exchange tells the new revision itself, after all that belongs to this fill.
     box.gateway.later(0.0, lambda: box.gateway.correct_execution(exec_id, price))
     return [frame.fields]

@@ -5,13 +5,11 @@ from collections.abc import Callable
 from mia.gateway.fault_replies import text_of
 from mia.gateway.fault_scenario import Fault, Frame
 from mia.gateway.fault_target import FaultLink
-from mia.gateway.faults import FaultBox
+from mia.gateway.faults import FORK, FaultBox
 
 Act = Callable[[FaultBox, Fault, FaultLink, Frame], bool]
 
 OCA_GROUP = 22
-FORK = 1_000_000_000
-"""Added to an order id for the order that a lost change leaves beside the old one."""
 _TEXTS = {
     162: "Historical Market Data Service error message:API historical data query cancelled",
     200: "No security definition has been found for the request",

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from mia.errors import ConfigError
-from mia.gateway.fault_kinds import KINDS, Kind
+from mia.gateway.fault_kinds import EXECUTION, KINDS, Kind
 
 NS = 1_000_000_000
 FOREVER = 0
@@ -139,6 +139,8 @@ class Fault:
     def takes(self, frame: Frame, now: int, start: int) -> bool:
         """Count a message; tell whether the fault happens to it."""
         if self.is_spent or not self.when.fits(frame) or not self.when.is_due(now, start):
+            return False
+        if self.kind.live and frame.message == EXECUTION and frame.fields[1] != "-1":
             return False
         self.seen += 1
         if self.seen < self.when.count:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from mia.gateway.fault_kinds import (
     CANCEL_ORDER,
     COMMISSION,
+    ERROR,
     EXECUTION,
     MARKET_DATA,
     NEXT_ID,
@@ -23,6 +24,10 @@ from mia.gateway.fault_scenario import Fault, Frame
 from mia.gateway.fault_target import FaultGateway, FaultLink
 
 _LOG = logging.getLogger("mia.gateway")
+FORK = 1_000_000_000
+"""Added to an order id for the order that a lost change leaves beside the old one."""
+_CANCELS = {2: 2, 11: 2, 25: 2, 51: 2, 98: 1}
+"""Where cancellations of data have the number of the request, by message id."""
 _REQUEST_ID = {1: 2, 3: 1, 4: 2, 9: 2, 10: 2, 20: 1, 50: 2, 96: 1, 97: 1}
 """Where requests have their number, by message id."""
 
@@ -79,6 +84,7 @@ class FaultBox:
         self.frozen = False
         self.pace_seconds: dict[int, float] = {}
         self._muted: set[int] = set()
+        self._replying = False
         self._parked: list[Callable[[], None]] = []
         self._waiting: list[tuple[str, FaultLink, list[str]]] = []
         self._held: list[_Held] = []
@@ -103,6 +109,8 @@ class FaultBox:
 
         self._faults.clear()
         self.quiet.clear()
+        self.pace_seconds.clear()
+        self.ids_back = 0
         if self.link_down:
             fault_events.restore_link(self, True)
         self.thaw()
@@ -171,9 +179,17 @@ class FaultBox:
 
     def deliver(self, link: FaultLink, fields: list[str]) -> None:
         """Let the gateway act on a message."""
-        if int(fields[0]) == PLACE_ORDER:
-            self.passed.add((link.client_id, _integer(fields[1])))
-        link.receive(fields)
+        message = int(fields[0])
+        if message == PLACE_ORDER:
+            self.passed.add((link.client_id, self.request_of(fields)))
+        self._replying = True
+        try:
+            link.receive(fields)
+            fork = self.request_of(fields) + FORK
+            if message == CANCEL_ORDER and (link.client_id, fork) in self.forks:
+                link.receive([*fields[:2], str(fork), *fields[3:]])
+        finally:
+            self._replying = False
 
     def outgoing(self, link: FaultLink, fields: list[str]) -> None:
         """Take a message to a client and send what the faults make of it."""
@@ -218,7 +234,8 @@ class FaultBox:
         message = int(fields[0])
         if message in MARKET_DATA and self.quiet:
             return
-        if self.link_down and message in (ORDER_STATUS, OPEN_ORDER, EXECUTION, COMMISSION):
+        told = message in (ORDER_STATUS, OPEN_ORDER, EXECUTION, COMMISSION)
+        if self.link_down and told and not self._replying:
             self._waiting.append(("out", link, fields))
             return
         if self.link_down and message in MARKET_DATA:
@@ -295,7 +312,7 @@ class FaultBox:
             return _integer(fields[22]), _integer(fields[2])
         if message == COMMISSION:
             return self.executions.get(fields[2].rpartition(".")[0])
-        return (link.client_id, _integer(fields[2])) if message == 4 else None
+        return (link.client_id, _integer(fields[2])) if message == ERROR else None
 
     def request_of(self, fields: Sequence[str]) -> int:
         """Return the number of a request, -1 if it has none."""
@@ -310,15 +327,20 @@ class FaultBox:
         if message == PLACE_ORDER and len(fields) > 26:
             self.references[link.client_id, _integer(fields[1])] = fields[26]
         elif message in _REQUEST_ID and len(fields) > _REQUEST_ID[message]:
-            self.requests[link.client_id, _integer(fields[_REQUEST_ID[message]])] = message
+            self.requests[link.client_id, self.request_of(fields)] = message
+        elif message in _CANCELS and len(fields) > _CANCELS[message]:
+            self.requests.pop((link.client_id, _integer(fields[_CANCELS[message]])), None)
 
     def _learn_reply(self, link: FaultLink, fields: list[str]) -> None:
         message = int(fields[0])
-        place = {ORDER_STATUS: 1, OPEN_ORDER: 1, EXECUTION: 2}.get(message)
+        place = {ORDER_STATUS: 1, OPEN_ORDER: 1, EXECUTION: 2, ERROR: 2, NEXT_ID: 2}.get(message)
         if place is not None:
             known = self.forks.get((link.client_id, _integer(fields[place])))
             if known is not None:
                 fields[place] = str(known)
+            elif message == NEXT_ID and int(fields[2]) > FORK:
+                used = (order for client, order in self.passed if client == link.client_id)
+                fields[2] = str(max(used, default=0) + 1)
         if message == EXECUTION:
             order = _integer(fields[22]), _integer(fields[2])
             self.executions[fields[14].rpartition(".")[0]] = order

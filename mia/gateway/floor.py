@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mia._fast import matching
-from mia.core.base_types import OrderType, TradeBlock
+from mia.core.base_types import MISSING_PRICE, OrderType, TradeBlock
 from mia.gateway.order_book import Work
 
 CAPACITY = 1024
@@ -37,6 +37,7 @@ class Floor:
         self._engine = matching.MatchingEngine(CAPACITY, latency_ns=0, slip_ticks=slip_ticks)
         self._works: dict[int, Work] = {}
         self.halted = False
+        self.has_untriggered = False
         self.limits: tuple[int, int] | None = None
         self.last_price: int | None = None
 
@@ -87,9 +88,11 @@ class Floor:
         """Match trades up to the first that fills an order."""
         if self.halted:
             return stop, []
-        before = [(work, self.leaves(work)) for work in self._untriggered()]
+        untriggered = self._untriggered()
+        self.has_untriggered = bool(untriggered)
+        before = [(work, self.leaves(work)) for work in untriggered]
         end = self._engine.advance(block.ts_event, block.price, block.size, start, stop)
-        if end > start and self._engine.last_price != -(2**31):
+        if end > start and self._engine.last_price != MISSING_PRICE:
             self.last_price = self._engine.last_price
         matches = [
             Match(

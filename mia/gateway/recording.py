@@ -60,7 +60,7 @@ class Recorder:
 
     def received(self, connection: object, data: bytes) -> None:
         """Take what a client sent."""
-        streams = self._streams[connection]
+        streams = self._of(connection)
         if len(streams.greeting) < len(GREETING):
             missing = len(GREETING) - len(streams.greeting)
             streams.greeting += data[:missing]
@@ -69,17 +69,25 @@ class Recorder:
 
     def sent(self, connection: object, data: bytes) -> None:
         """Take what was written to a client."""
-        self._cut(connection, "out", self._streams[connection].outgoing, data)
+        self._cut(connection, "out", self._of(connection).outgoing, data)
 
     def closed(self, connection: object) -> None:
         """Take note of a connection's end; all that passed is on disk then."""
-        self._line(connection, "close", {})
-        self._streams.pop(connection)
+        if connection in self._streams:
+            self._line(connection, "close", {})
+            self._streams.pop(connection)
         self._file.flush()
 
     def close(self) -> None:
         """Close the file."""
         self._file.close()
+
+    def _of(self, connection: object) -> "_Streams":
+        if connection not in self._streams:
+            # It was there before the recorder: its greeting has passed.
+            self.opened(connection)
+            self._streams[connection].greeting = GREETING
+        return self._streams[connection]
 
     def _cut(self, connection: object, direction: str, reader: FrameReader, data: bytes) -> None:
         try:

@@ -142,6 +142,11 @@ def expected_count(fields, version):
         return 8 + expiries + int(fields[7 + expiries])
     if message == 78:
         return 2 + 2 * int(fields[1])
+    if message == 79:
+        place = 3
+        for _ in range(int(fields[2])):
+            place += 6 + int(fields[place + 5]) + (2 if version >= 176 else 0)
+        return place
     if message == 82:
         return 3 + 3 * int(fields[2])
     if message == 93:
@@ -290,7 +295,12 @@ def option(expiry="", strike="0.0", right="", trading_class="", exchange="SMART"
 @asynccontextmanager
 async def session(*, client_id=1, version=176, **options):
     """Run a gateway with one client that is ready."""
-    given = {"source": "synth:5:20250312:2", "trades_per_day": 20_000, **options}
+    given = {
+        "source": "synth:5:20250312:2",
+        "trades_per_day": 20_000,
+        "version": max(version, 176),
+        **options,
+    }
     async with running_gateway(GatewayOptions(**given)) as gateway:
         client = await RawClient.open(gateway.port, client_id, version)
         yield gateway, await client.ready()
@@ -298,7 +308,8 @@ async def session(*, client_id=1, version=176, **options):
 
 async def front(client, symbol="ES"):
     """Return the twelve fields of the leading future, by its number."""
-    answer = await client.answer(52, 9, 8, 900, *future(symbol), 0, "", "", "")
+    issuer = [""] if client.version >= 176 else []
+    answer = await client.answer(52, 9, 8, 900, *future(symbol), 0, "", "", *issuer)
     names = contract_names(client.version)
     first = dict(zip(names, answer[0], strict=True))
     return future(symbol, con_id=first["conId"])

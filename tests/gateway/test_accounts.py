@@ -1,8 +1,6 @@
 """Accounts, positions and profits over the wire, and orders that nobody's client placed."""
 
 import asyncio
-import subprocess
-import sys
 
 import pytest
 from gateway.raw_client import (
@@ -13,6 +11,7 @@ from gateway.raw_client import (
 )
 from gateway.test_lockstep import in_step, place_order, silent
 
+from mia.gateway.__main__ import main
 from mia.gateway.model import ApiOrder
 from mia.gateway.query import ContractQuery
 
@@ -238,13 +237,6 @@ async def test_an_order_is_changed_by_sending_its_number_again():
         (["--version", "200"], 2, "must be 157 to 178"),
     ],
 )
-def test_a_gateway_that_cannot_start_says_why(arguments, code, complaint):
-    done = subprocess.run(
-        [sys.executable, "-m", "mia.gateway", "--port", "0", *arguments],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == code
-    assert complaint in done.stderr
+def test_a_gateway_that_cannot_start_says_why(arguments, code, complaint, capsys):
+    assert main(["--port", "0", *arguments]) == code
+    assert complaint in capsys.readouterr().err

@@ -224,9 +224,9 @@ async def test_option_parameters_come_by_place_and_class_and_agree_with_the_deta
 @over_tcp
 async def test_a_symbol_is_found_by_its_beginning():
     async with session() as (_gateway, client):
-        client.send(81, 1, "VI")
-        sample = (await client.reader.readexactly(4)) and await client.reader.readuntil(b"VIX3M")
-        assert b"79\x001\x002\x0013455763\0VIX\0IND" in sample
+        answer = await client.answer(79, 81, 1, "VI")
+        assert answer[-1][2] == "2"
+        assert answer[-1][3:7] == ["13455763", "VIX", "IND", "CBOE"]
 
 
 @over_tcp

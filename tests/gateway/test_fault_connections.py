@@ -102,6 +102,7 @@ def test_the_link_to_the_broker_goes_and_comes_back_with_all_that_waited() -> No
         await trader.barrier()
         assert trader.codes(-1).count(1100) == 3
         assert trader.of(5) == []
+        assert not await works(trader, order)
         here.fault("link_restored")
         await trader.message(5, lambda fields: fields[1] == str(order))
         assert 1102 in trader.codes(-1)
@@ -171,6 +172,9 @@ def test_notices_that_change_nothing_are_only_notices() -> None:
         trader = await ready(here)
         request = trader.of(99)[0][1]
         here.fault("server_lost")
+        ended = await trader.listen("BidAsk")
+        trader.client.cancelTickByTickData(ended)
+        await trader.barrier()
         here.fault("no_live_updates")
         here.fault("notice", code=2137, text="hello", request=7)
         await trader.barrier()

@@ -50,7 +50,7 @@ def test_an_execution_is_corrected() -> None:
         assert float(new[20]) == float(old[20]) + 0.5
         assert [f[14] for f in await trader.ask_executions()] == [new[14]]
 
-    play(act, at("corrected_execution", price_change=0.5))
+    play(act, at("corrected_execution", {"times": 0}, price_change=0.5))
 
 
 def test_an_execution_is_busted() -> None:

@@ -87,6 +87,12 @@ def test_a_change_may_leave_two_orders_under_one_id() -> None:
         assert {pair[0] for pair in seen} == {str(order)}
         assert len(seen) == 2
         assert await open_references(trader) == ["far:E", "far:E"]
+        assert trader.next_order_id == order + 1
+        trader.client.cancelOrder(order)
+        await trader.step_until(lambda: trader.statuses(order).count("Cancelled") == 2)
+        await trader.barrier()
+        assert trader.codes(order) == [202, 202]
+        assert await open_references(trader) == []
 
     play(act, at("forked_modify"))
 

@@ -13,6 +13,8 @@ from gateway.raw_client import (
     over_tcp,
     session,
 )
+from gateway.test_requests import encoded
+from ib_insync import Contract, Order
 
 from mia.core.sessions import SECOND
 from mia.gateway.market import Market
@@ -225,3 +227,39 @@ async def test_an_order_for_what_is_not_known_is_refused_under_its_number():
         client.send(*place_order(77, unknown))
         fields = await client.until(4)
         assert fields[2:4] == ["77", "200"]
+
+
+@pytest.mark.parametrize("version", [157, 160, 163, 166, 169, 170, 176, 178])
+@over_tcp
+async def test_an_order_goes_round_at_every_version(version):
+    async with in_step(version=version) as (_, client):
+        contract = await front(client)
+        await client.step()
+        sent = Order(
+            action="BUY",
+            totalQuantity=1,
+            orderType="MKT",
+            tif="DAY",
+            account="DU1234567",
+            orderRef="round",
+            outsideRth=True,
+        )
+        bought = Contract(conId=int(contract[0]), secType="FUT", exchange="CME")
+        body = encoded(min(version, 176), "placeOrder", client.next_id, bought, sent)
+        fields = body.decode().split("\0")[:-1]
+        if version >= 177:
+            del fields[42]
+        client.send(*fields)
+        messages = (await client.step())[0] + (await client.step())[0]
+        assert {"5", "3", "11", "59"} <= {each[0] for each in messages}
+        names = open_order_names(version)
+        told = [dict(zip(names, each, strict=True)) for each in messages if each[0] == "5"]
+        assert {(each["orderRef"], each["tif"], each["outsideRth"]) for each in told} == {
+            ("round", "DAY", "1")
+        }
+        done = await client.answer(102, 99, 1)
+        ended = dict(zip(completed_order_names(version), done[0], strict=True))
+        assert (ended["orderRef"], ended["filledQuantity"]) == ("round", "1")
+        assert ended["completedStatus"] == "Filled Size: 1"
+        executions = await client.answer(55, 7, 3, 1, 0, "", "", "", "", "", "")
+        assert [each[0] for each in executions] == ["11", "59", "55"]
