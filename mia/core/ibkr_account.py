@@ -1,5 +1,6 @@
 """What the broker knows of an account: orders, executions, positions, margin."""
 
+import asyncio
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -107,6 +108,7 @@ class Account:
         self._note = note
         self._account = session.endpoint.account
         self._reports = 0
+        self._lock = asyncio.Lock()
         self._commissions: list[CommissionReport] | None = None
         self.unreadable = 0
         self.positions: dict[int, PositionReport] = {}
@@ -203,16 +205,18 @@ class Account:
         BrokerError
             If the connection is lost.
         """
-        for _ in range(_TAKES):
-            before = self._reports
-            taken = await self._take_stock()
-            if self._reports == before:
-                return taken
-        return taken
+        async with self._lock:
+            for _ in range(_TAKES):
+                before = self._reports
+                taken = await self._take_stock()
+                if self._reports == before:
+                    break
+            return taken
 
     async def _take_stock(self) -> BrokerSnapshot:
         client = self._session.client
         unreadable = self.unreadable
+        before = dict(self.positions)
         positions = await self._part("positions", client.reqPositions)
         own = await self._part("open orders", client.reqOpenOrders)
         all_clients = await self._part("open orders", client.reqAllOpenOrders)
@@ -229,6 +233,10 @@ class Account:
         self._commissions = None
         parts = (positions, own, all_clients, completed)
         held = {report.con_id: report for report in positions.rows}
+        for con_id, report in before.items():
+            # A gateway does not name what is no longer held.
+            if positions.complete and self.positions[con_id] is report:
+                del self.positions[con_id]
         known = {report.exec_id for report in executions.rows}
         return BrokerSnapshot(
             open_orders=_open_orders([*own.rows, *all_clients.rows]),

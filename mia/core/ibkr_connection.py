@@ -206,6 +206,7 @@ class IbkrConnection:
 
     def _on_socket(self) -> None:
         self._new_socket = True
+        self._read_only = False
 
     def _on_step(self, step: Step) -> None:
         if self._market is None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from mia.core.ibkr_link import LinkTimes
 from mia.core.ibkr_pacing import HistoryLimits, MessageLimits
+from mia.errors import ConfigError
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,16 @@ class Endpoint:
     messages: MessageLimits = field(default_factory=MessageLimits)
     history: HistoryLimits = field(default_factory=HistoryLimits)
     times: LinkTimes = field(default_factory=LinkTimes)
+
+    def __post_init__(self) -> None:
+        """Refuse a client id that is bound to orders placed by hand, and no account."""
+        if self.client_id < 1:
+            raise ConfigError(
+                f"client id must be at least 1, was {self.client_id}: the gateway binds orders "
+                "placed by hand to client 0"
+            )
+        if not self.account:
+            raise ConfigError("no account: name the one to trade, as the broker spells it")
 
     @property
     def where(self) -> str:

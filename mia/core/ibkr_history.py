@@ -18,6 +18,7 @@ from mia.errors import BrokerError
 
 PAGE = 1000
 _REFUSED = 162
+_PASSING = {_REFUSED, 366, 420}
 _TIMEOUT = 60.0
 _PACING_WAITS = (15.0, 60.0, 240.0)
 _TICK_FIELDS = 6
@@ -263,7 +264,9 @@ class History:
                     text = error.notice.text.lower()
                     if error.notice.code == _REFUSED and "no data" in text:
                         return []
-                    if not wait or error.notice.code != _REFUSED or "pacing" not in text:
+                    # Pacing violations come under several codes and texts; a missing
+                    # permission is the one refusal that waiting does not mend.
+                    if not wait or error.notice.code not in _PASSING or "permission" in text:
                         raise
                     await asyncio.sleep(wait)
         raise AssertionError("the last attempt returns or raises")

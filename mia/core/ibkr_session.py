@@ -226,6 +226,7 @@ class Session(Channel):
                     self._first.set_exception(error)
                     return
                 self.link.reason = one_line(str(error))
+                self._link_changed(self.link.state, self.link.reason)
             except Exception as error:
                 self.fail(error)
                 return
@@ -233,6 +234,12 @@ class Session(Channel):
             pause = min(2.0 * pause, self.endpoint.backoff_most)
 
     async def _supervise(self) -> None:
+        try:
+            await self._keep_up()
+        except Exception as error:
+            self.fail(error)
+
+    async def _keep_up(self) -> None:
         pause = self.endpoint.backoff_first
         while True:
             if self._lost.is_set():

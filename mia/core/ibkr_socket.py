@@ -5,6 +5,7 @@ order that stays behind in a queue of the program could leave minutes later.
 """
 
 import asyncio
+import socket as socket_module
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -204,6 +205,8 @@ async def open_socket(
         raise BrokerError(
             f"{where} did not answer within {timeout:g} s: check host and firewall"
         ) from None
+    except socket_module.gaierror:
+        raise BrokerError(f"host {host!r} is unknown: correct the address") from None
     except OSError as error:
         raise BrokerError(
             f"nothing listens at {where} ({error.strerror or error}): start TWS or IB Gateway "

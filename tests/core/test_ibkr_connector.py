@@ -17,9 +17,10 @@ from mia.core.broker_types import (
     OpenOrderReport,
     StatusReport,
 )
+from mia.core.ibkr_connector import Endpoint
 from mia.core.ibkr_link import LinkTimes
 from mia.core.ibkr_messages import TIME_UNREADABLE, UNREADABLE
-from mia.errors import BrokerError, JournalError
+from mia.errors import BrokerError, ConfigError, JournalError
 
 IMPATIENT = LinkTimes(heartbeat_every=0.2, heartbeat_timeout=0.6, dead_after=1.5)
 
@@ -51,7 +52,15 @@ def test_a_snapshot_is_reconciled_before_the_connection_is_ready():
     play(act)
 
 
-@pytest.mark.parametrize("version", [157, 163, 169, 176])
+@pytest.mark.parametrize(
+    "version",
+    [
+        157,
+        pytest.param(163, marks=pytest.mark.slow),
+        pytest.param(169, marks=pytest.mark.slow),
+        176,
+    ],
+)
 def test_every_version_of_the_window_is_spoken(version):
     async def act(desk):
         await desk.open()
@@ -248,6 +257,7 @@ def test_the_bytes_of_an_order_have_left_when_place_returns():
     play(act)
 
 
+@pytest.mark.slow
 def test_a_burst_of_requests_does_not_hold_up_an_order():
     async def act(desk):
         await desk.open()
@@ -271,6 +281,7 @@ def test_a_burst_of_requests_does_not_hold_up_an_order():
     play(act, lockstep=False, speed=20.0)
 
 
+@pytest.mark.slow
 def test_an_order_beyond_the_budget_is_refused_and_not_kept():
     async def act(desk):
         await desk.open()
@@ -304,34 +315,41 @@ def test_orders_are_refused_before_connecting_and_after_leaving():
     play(act)
 
 
-@pytest.mark.parametrize(
-    ("change", "culprit"),
-    [
-        ({"account": "U2"}, "account 'U2'"),
-        ({"quantity": 0}, "quantity"),
-        ({"side": 0}, "side"),
-        ({"order_type": OrderType.LIMIT}, "price must be at least 1"),
-        ({"price": 5}, "market order has no price"),
-        ({"order_type": OrderType.STOP_LIMIT, "price": 5}, "STOP_LIMIT"),
-        ({"tif": "OPG"}, "tif"),
-        ({"outside_rth": False}, "outside_rth"),
-        ({"oca_group": "a"}, "oca_type"),
-        ({"ref": ""}, "order_ref"),
-        ({"ref": "a\0b"}, "order_ref"),
-        ({"con_id": 0}, "con_id"),
-        ({"symbol": "CL"}, "tick of 'CL'"),
-        ({"order_id": 1 << 30}, "order id"),
-    ],
-)
-def test_a_malformed_order_does_not_leave(change, culprit):
+MALFORMED = [
+    ({"account": "U2"}, "account 'U2'"),
+    ({"quantity": 0}, "quantity"),
+    ({"side": 0}, "side"),
+    ({"order_type": OrderType.LIMIT}, "price must be at least 1"),
+    ({"price": 5}, "market order has no price"),
+    ({"order_type": OrderType.STOP_LIMIT, "price": 5}, "STOP_LIMIT"),
+    ({"tif": "OPG"}, "tif"),
+    ({"outside_rth": False}, "outside_rth"),
+    ({"oca_group": "a"}, "oca_type"),
+    ({"ref": ""}, "order_ref"),
+    ({"ref": "a\0b"}, "order_ref"),
+    ({"con_id": 0}, "con_id"),
+    ({"symbol": "CL"}, "tick of 'CL'"),
+    ({"order_id": 1 << 30}, "order id"),
+]
+
+
+def test_a_malformed_order_does_not_leave():
     async def act(desk):
         await desk.open()
         sent = desk.connector._session._socket.messages_sent
-        with pytest.raises(BrokerError, match=culprit):
-            desk.connector.place(desk.ticket(**change))
+        for change, culprit in MALFORMED:
+            with pytest.raises(BrokerError, match=culprit):
+                desk.connector.place(desk.ticket(**change))
         assert desk.connector._session._socket.messages_sent == sent
 
     play(act)
+
+
+def test_an_endpoint_needs_an_account_and_a_client_id_of_its_own():
+    with pytest.raises(ConfigError, match="at least 1, was 0"):
+        Endpoint("127.0.0.1", 4002, 0, "DU1")
+    with pytest.raises(ConfigError, match="no account"):
+        Endpoint("127.0.0.1", 4002, 1, "")
 
 
 def test_order_ids_never_go_back():
@@ -432,6 +450,28 @@ def test_a_snapshot_knows_manual_orders_and_foreign_positions():
     play(act)
 
 
+def test_positions_that_are_gone_are_forgotten():
+    async def act(desk):
+        await desk.open()
+        await desk.ticking()
+        desk.connector.place(desk.ticket())
+        await until_filled(desk, 1)
+        await desk.connector.snapshot()
+        assert [p.quantity for p in desk.connector.positions.values()] == [1]
+        desk.connector.place(desk.ticket("b:E", side=-1))
+        await until_filled(desk, 2)
+        assert (await desk.connector.snapshot()).positions == ()
+        assert not any(p.quantity for p in desk.connector.positions.values())
+
+    play(act)
+
+
+async def until_filled(desk, count):
+    await desk.step_until(
+        lambda: len({r.exec_id for r in desk.orders.of(ExecutionReport)}) >= count
+    )
+
+
 # What goes wrong with the link.
 
 
@@ -499,6 +539,7 @@ def test_a_frozen_gateway_stops_orders_and_is_reconciled_when_it_thaws():
     play(act, lockstep=False, speed=1.0, settings={"endpoint": {"times": IMPATIENT}})
 
 
+@pytest.mark.slow
 def test_a_gateway_that_stays_frozen_is_left_for_a_new_connection():
     async def act(desk):
         await desk.open()
@@ -757,6 +798,7 @@ def test_an_order_that_does_not_fit_into_the_socket_is_withdrawn():
     play(act)
 
 
+@pytest.mark.slow
 def test_subscriptions_that_stay_silent_after_a_farm_came_back_are_opened_again(monkeypatch):
     monkeypatch.setattr("mia.core.ibkr_market._GRACE", 0.2)
 

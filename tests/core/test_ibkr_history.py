@@ -100,6 +100,7 @@ def test_bars_are_those_of_the_tape(tape):
     scene(act)
 
 
+@pytest.mark.slow
 def test_the_pace_of_history_is_kept_so_that_the_gateway_never_complains():
     async def act(desk):
         await desk.open()
@@ -112,6 +113,19 @@ def test_the_pace_of_history_is_kept_so_that_the_gateway_never_complains():
     scene(act, limits=Limits(), settings={})
 
 
+@pytest.mark.parametrize("code", [162, 366, 420])
+def test_a_gateway_that_complains_of_the_pace_is_asked_again_later(code, monkeypatch):
+    monkeypatch.setattr("mia.core.ibkr_history._PACING_WAITS", (0.05, 0.05))
+
+    async def act(desk):
+        await desk.open()
+        bars = await desk.connector.historical_bars(desk.contract, NOON, "600 S", "1 min")
+        assert len(bars.ts_event) == 10
+
+    scene(act, {"name": "history_pacing", "when": {}, "code": code})
+
+
+@pytest.mark.slow
 def test_lines_on_options_rotate_into_a_chain():
     async def act(desk):
         await desk.open()

@@ -4,11 +4,18 @@ from datetime import date
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from ib_insync import Contract, ContractDetails
 
 from mia.core.base_types import OrderType
 from mia.core.broker_types import BrokerStatus
 from mia.core.ibkr_backend import load_backend
-from mia.core.ibkr_contracts import choose_front, parse_hours, parse_name
+from mia.core.ibkr_contracts import (
+    choose_front,
+    future_contract,
+    parse_hours,
+    parse_name,
+    the_one,
+)
 from mia.core.ibkr_messages import (
     OFF_GRID,
     TIME_UNREADABLE,
@@ -175,3 +182,32 @@ def test_names_are_taken_apart(name, parts):
 def test_without_contracts_there_is_no_front_month():
     with pytest.raises(BrokerError, match="none known"):
         choose_front((), date(2025, 3, 3))
+
+
+def details(con_id, symbol="ES", tick=0.25, expiry="20251219"):
+    contract = Contract(
+        conId=con_id,
+        symbol=symbol,
+        secType="FUT",
+        lastTradeDateOrContractMonth=expiry,
+        multiplier="50",
+        localSymbol=f"{symbol}Z5",
+    )
+    return ContractDetails(contract=contract, minTick=tick)
+
+
+def test_a_name_stands_for_exactly_one_contract():
+    assert the_one("ESZ25", [details(1), details(1)]).con_id == 1
+    with pytest.raises(BrokerError, match=r"ambiguous, the gateway knows ESZ5 \(1\), ESZ5 \(2\)"):
+        the_one("ESZ25", [details(1), details(2)])
+    with pytest.raises(BrokerError, match="answered with ESH26"):
+        the_one("ESZ25", [details(1, expiry="20260320")])
+    with pytest.raises(BrokerError, match="has expired or never was"):
+        the_one("ESZ19", [])
+
+
+def test_a_contract_with_another_tick_is_not_traded():
+    with pytest.raises(BrokerError, match=r"a tick of 0\.05, 0\.25 was expected"):
+        future_contract(details(1, tick=0.05))
+    with pytest.raises(BrokerError, match="prices could not be trusted"):
+        future_contract(details(1, symbol="CL", tick=0.01))

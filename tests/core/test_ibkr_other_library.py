@@ -30,6 +30,7 @@ def gateway_port():
         server.stdout.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("library", "version"), [("ib_insync", 176), ("ib_async", 178)])
 def test_a_bracket_is_traded_through_either_library(library, version, gateway_port):
     python = sys.executable
