@@ -11,6 +11,7 @@
     ├── RiskHalt (6)            a risk limit stopped trading
     ├── AlreadyRunning (7)      another instance holds the state directory
     └── JournalError (8)        the journal is damaged and was set aside
+        └── JournalUnavailable  the disk refuses to take what must be on it
 
 A message is one line: what was wrong, the value found, and what to do about it.
 """
@@ -68,3 +69,7 @@ class JournalError(MiaError):
     """The journal is damaged and was set aside."""
 
     exit_code: ClassVar[int] = 8
+
+
+class JournalUnavailable(JournalError):
+    """The disk refuses to take what must be on it before anything else may happen."""
