@@ -307,6 +307,61 @@ def test_where_others_trade_the_position_alone_proves_nothing() -> None:
     assert len(desk.broker.sent) == 3
 
 
+def test_among_trades_of_others_a_position_that_fits_is_no_fill_of_ours() -> None:
+    desk = Desk().ready()
+    name = desk.submit()
+    desk.fill(name, "E")
+    desk.drop()
+    for leg in "ST":
+        desk.order(name, leg).status = BrokerStatus.CANCELLED
+    desk.broker.fill(desk.broker.by_hand(1), 1)
+    desk.broker.foreign_position = -2
+    desk.connect()
+    result = desk.query()
+    assert result.inferred == []
+    assert result.quarantined == {CONTRACT: -1}
+
+
+def test_an_execution_of_another_leg_takes_the_place_of_what_was_inferred() -> None:
+    desk = Desk().ready()
+    name = desk.submit()
+    desk.fill(name, "E")
+    desk.drop()
+    execution = desk.broker.fill(desk.order(name, "T"), 1)
+    desk.connect()
+    result = desk.reconciler.reconcile(vanish_without_a_trace(desk, name))
+    assert result.inferred == [f"{name}:S"]
+    desk.hand_over(execution)
+    assert desk.manager.position(name) == 0
+    assert desk.manager.ledger.leg(f"{name}:T").filled == 1
+    assert desk.manager.ledger.leg(f"{name}:S").filled == 0
+
+
+def test_a_bust_takes_back_what_was_inferred_first() -> None:
+    desk = Desk().ready()
+    name = desk.submit()
+    desk.broker.poison = True
+    execution = desk.broker.fill(desk.order(name, "E"), 1)
+    desk.deliver()
+    desk.query()
+    assert desk.manager.position(name) == 1
+    desk.hand_over(execution)
+    desk.hand_over(replace(execution, exec_id=f"{execution.identity}.02", quantity=0))
+    assert desk.manager.position(name) == 0
+
+
+def test_a_claim_about_an_order_that_is_gone_is_dropped_where_the_position_denies_it() -> None:
+    desk = Desk().ready()
+    name = desk.submit()
+    desk.hand_over(replace(desk.broker.status_of(desk.order(name, "E")), filled=1, remaining=0))
+    for leg in "EST":
+        desk.order(name, leg).status = BrokerStatus.CANCELLED
+    desk.reconciler.begin()
+    desk.reconciler.reconcile(replace(desk.broker.snapshot(), completed_orders=[]))
+    assert not desk.manager.is_open(name)
+    assert desk.fills == []
+
+
 @pytest.mark.parametrize("held", [False, True])
 def test_a_bracket_that_the_journal_lost_is_adopted_by_its_references(held) -> None:
     desk = Desk().ready()
