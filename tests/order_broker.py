@@ -63,7 +63,15 @@ class MemoryJournal:
         self.broken = False
         self.on_append = lambda kind: None
 
-    def append(self, kind: str, payload: Any, *, ts: int, durable: bool = False) -> int:
+    def append(
+        self,
+        kind: str,
+        payload: Any,
+        *,
+        ts: int,
+        durable: bool = False,
+        required: bool = False,
+    ) -> int:
         if self.broken:
             raise OSError("no space left on device")
         read_back = json.loads(json.dumps(dict(payload)))
@@ -403,10 +411,10 @@ class ModelBroker:
 class Desk:
     """A manager on the model, with the runtime's part played by the test."""
 
-    def __init__(self, **settings: Any) -> None:
+    def __init__(self, journal: Any = None, **settings: Any) -> None:
         self.time = Time()
         self.broker = ModelBroker()
-        self.journal = MemoryJournal()
+        self.journal = MemoryJournal() if journal is None else journal
         self.settings = OrderSettings(ACCOUNT, CLIENT, lambda contract: CON_ID, **settings)
         self.alarms: list[Any] = []
         self.fills: list[Any] = []
@@ -423,8 +431,10 @@ class Desk:
             monotonic=self.time.monotonic,
         )
         self.reconciler = Reconciler(self.manager)
-        if self.journal.events:
+        if isinstance(self.journal, MemoryJournal):
             self.manager.restore(self.journal.events)
+        else:
+            self.manager.restore(self.journal.events())
 
     def connect(self) -> None:
         self.broker.up = True

@@ -39,7 +39,9 @@ class BrokerReports:
     Attributes
     ----------
     touched : set of str
-        Contracts with executions told live since it was last cleared.
+        Contracts with executions told since it was last cleared.
+    heard : set of str
+        Orders told of live since it was last cleared.
     """
 
     def __init__(self, log: OrderRecorder, settings: OrderSettings) -> None:
@@ -53,6 +55,7 @@ class BrokerReports:
         self._early_costs: dict[str, float] = {}
         self._query = ""
         self.touched: set[str] = set()
+        self.heard: set[str] = set()
 
     def take_fills(self) -> list[Fill]:
         """Return the fills since the last call."""

@@ -212,7 +212,8 @@ class LastGate:
         self._now = max(self._now, facts.ts)
         try:
             refusal = self._judge(order, facts)
-        except (TypeError, ValueError, KeyError, OverflowError) as error:
+        except Exception as error:
+            # What cannot be judged does not leave.
             refusal = Refusal(Refused.BRACKET, f"the order cannot be judged: {error}")
         if refusal is None:
             self._ids.add(order.bracket_id)
@@ -286,7 +287,7 @@ class LastGate:
         if self.halted:
             return Refusal(Refused.RUNAWAY, f"the gate is shut: {self.halted}")
         if facts.state is not TradingState.NORMAL:
-            return Refusal(Refused.KILL_STATE, f"the kill switch is at {facts.state.name}")
+            return Refusal(Refused.KILL_STATE, f"the kill switch is at {facts.state!s}")
         if not self._account or facts.account != self._account:
             return Refusal(
                 Refused.ACCOUNT, f"account is {facts.account!r}, meant is {self._account!r}"
@@ -305,8 +306,8 @@ class LastGate:
             return Refusal(
                 Refused.MODE, f"mode is {self._mode.value} and {facts.account} a live account"
             )
-        if facts.why_no_risk:
-            return Refusal(Refused.NOT_READY, facts.why_no_risk)
+        if facts.why_no_risk != "":
+            return Refusal(Refused.NOT_READY, str(facts.why_no_risk))
         return None
 
     def _by_shape(self, order: BracketOrder, facts: GateFacts) -> Refusal | None:

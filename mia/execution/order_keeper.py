@@ -93,6 +93,7 @@ class OrderKeeper:
         self.query = ""
         self._query_mark = self._sender.sends
         self.reports.touched.clear()
+        self.reports.heard.clear()
 
     def is_judged(self, leg: Leg) -> bool:
         """Tell whether a snapshot begun at `begin_query` must show an order if it lives."""
@@ -130,6 +131,7 @@ class OrderKeeper:
             self.ask_query(query)
         if leg is None:
             return
+        self.reports.heard.add(leg.ref)
         bracket = self.ledger.brackets[leg.bracket_id]
         self.reports.judge(bracket)
         query = self.reports.take_query()

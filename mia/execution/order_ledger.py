@@ -231,9 +231,8 @@ class OrderLedger:
         elif status in (BrokerStatus.CANCELLED, BrokerStatus.INACTIVE):
             others = [s for key, s in leg.perms.items() if key != perm and s not in DONE]
             if leg.may_fill and not others:
-                refused = status is BrokerStatus.INACTIVE and not max(leg.told, leg.filled)
-                state = LegState.REJECTED if refused else LegState.CANCELLED
-                self._end(leg, state, leg.reason or status.value)
+                told = max(leg.told, leg.filled)
+                self._end(leg, _ends_as(status, told), leg.reason or status.value)
         self._after_fill(leg)
 
     def _on_seen(self, p: Mapping[str, Any]) -> None:
@@ -258,9 +257,10 @@ class OrderLedger:
         for perm in leg.perms:
             if perm not in p["alive"] and perm != p["perm_id"]:
                 leg.perms[perm] = BrokerStatus.CANCELLED.value
-        leg.told = max(leg.told, p["filled"])
+        leg.told = max(leg.filled, p["filled"])
         if status in DONE:
-            self._on_status(p)
+            if leg.may_fill:
+                self._end(leg, _ends_as(status, leg.told), leg.reason or status.value)
             return
         leg.price, leg.quantity = p["price"], p["quantity"]
         leg.wanted_price, leg.wanted_quantity = leg.price, leg.quantity
@@ -361,9 +361,16 @@ class OrderLedger:
             several = [s for s in leg.perms.values() if s not in DONE]
             if len(several) < 2:
                 self._end(leg, LegState.FILLED, leg.reason)
-        elif leg.state is LegState.FILLED:
+        elif leg.state is LegState.FILLED and not leg.missing:
             self._end(leg, LegState.CANCELLED, "an execution was taken back")
         elif leg.may_fill and not leg.missing and set(leg.perms.values()) == {FILLED}:
             self._end(leg, LegState.FILLED, "over at the broker with less than its size")
         elif leg.filled > 0 and leg.state in (LegState.SENT, LegState.WORKING, LegState.UNKNOWN):
             leg.state = LegState.PARTIAL
+
+
+def _ends_as(status: BrokerStatus, told: int) -> LegState:
+    if status is BrokerStatus.FILLED:
+        return LegState.FILLED
+    refused = status is BrokerStatus.INACTIVE and told == 0
+    return LegState.REJECTED if refused else LegState.CANCELLED

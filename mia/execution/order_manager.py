@@ -224,7 +224,8 @@ class OrderManager:
         """
         held = 0
         for bracket in self.ledger.live():
-            quantity = max(0, bracket.position * side)
+            told = bracket.expected * bracket.order.side
+            quantity = max(0, bracket.position * side, told * side)
             if bracket.order.side == side:
                 quantity += bracket.entry.remaining
             held += quantity * UNITS[bracket.order.symbol]

@@ -13,9 +13,18 @@ class OrderJournal(Protocol):
     """The part of the journal that orders need."""
 
     def append(
-        self, kind: str, payload: Mapping[str, object], *, ts: int, durable: bool = False
+        self,
+        kind: str,
+        payload: Mapping[str, object],
+        *,
+        ts: int,
+        durable: bool = False,
+        required: bool = False,
     ) -> int:
-        """Commit an event and return its sequence number."""
+        """Commit an event and return its sequence number.
+
+        What is required raises unless it is committed; the rest may wait in memory.
+        """
         ...
 
 
@@ -32,8 +41,9 @@ class OrderRecorder:
     ----------
     ledger : OrderLedger
     failed : bool
-        Whether the journal refused an event. Nothing new is opened then; what reduces risk goes
-        on from memory, and the next start closes the hole from the broker's truth.
+        Whether something that had happened was not taken. Nothing new is opened then; what
+        reduces risk goes on from memory, and the next start closes the hole from the broker's
+        truth.
     """
 
     def __init__(self, journal: OrderJournal, clock: Clock) -> None:
@@ -58,23 +68,21 @@ class OrderRecorder:
             If it must be recorded and the journal cannot.
         """
         try:
-            self._journal.append(PREFIX + kind, payload, ts=self._clock.now())
+            self._journal.append(PREFIX + kind, payload, ts=self._clock.now(), required=must)
         except Exception as error:
             # Whatever broke the journal, exits and the broker's reports may not stop at it.
             text = f"the journal does not take {kind}: {error}"
-            if not self.failed:
-                self.failed = True
-                self._alarms.append(
-                    Alarm(
-                        Trouble.JOURNAL,
-                        self._clock.now(),
-                        kind,
-                        f"{text}; only exits go on",
-                        TradingState.HALT_ENTRIES,
-                    )
-                )
+            if (Trouble.JOURNAL, "") not in self._raised:
+                self._raised.add((Trouble.JOURNAL, ""))
+                text += "; only exits go on"
+                now = self._clock.now()
+                halt = TradingState.HALT_ENTRIES
+                self._alarms.append(Alarm(Trouble.JOURNAL, now, kind, text, halt))
             if must:
                 raise BrokerError(f"{text}; nothing was sent") from error
+            self.failed = True
+        else:
+            self._raised.discard((Trouble.JOURNAL, ""))
         self.ledger.apply(PREFIX + kind, payload)
 
     def replay(self, events: Iterable[tuple[int, int, str, Mapping[str, object]]]) -> None:

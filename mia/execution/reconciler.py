@@ -20,7 +20,7 @@ from mia.core.broker_types import BrokerSnapshot, OpenOrderReport
 from mia.execution.adoption import lost_events
 from mia.execution.broker_reports import order_payload
 from mia.execution.order_manager import OrderManager
-from mia.execution.order_states import DONE, Bracket, Leg, Trouble
+from mia.execution.order_states import DONE, Bracket, Leg, LegState, Trouble
 
 HALT = TradingState.HALT_ENTRIES
 
@@ -68,6 +68,7 @@ class Reconciler:
         self._reports = manager.keeper.reports
         self._ledger = manager.ledger
         self._settings = manager.settings
+        self._heard: set[str] = set()
 
     def begin(self) -> None:
         """Note that a snapshot is being asked for."""
@@ -77,9 +78,10 @@ class Reconciler:
         """Make belief agree with the broker, as far as the snapshot proves anything."""
         done = Reconciliation()
         touched = set(self._reports.touched)
+        self._heard = set(self._reports.heard)
         self._adopt(snapshot, done)
         self._book(snapshot, done)
-        shown = self._find(snapshot)
+        shown = self._find(snapshot, done)
         if snapshot.complete:
             self._mark_vanished(shown, done)
             self._see_foreign(snapshot, done)
@@ -120,7 +122,7 @@ class Reconciler:
         for cost in snapshot.commissions:
             self._reports.on_commission(cost)
 
-    def _find(self, snapshot: BrokerSnapshot) -> set[str]:
+    def _find(self, snapshot: BrokerSnapshot, done: Reconciliation) -> set[str]:
         """Set our orders to what is shown; return their references."""
         shown: dict[str, list[OpenOrderReport]] = {}
         for report in snapshot.open_orders:
@@ -132,18 +134,25 @@ class Reconciler:
             assert leg is not None
             alive = [report.perm_id for report in reports]
             for report in reports:
-                self._take_order(leg, report, alive)
+                self._take_order(leg, report, alive, done)
         for report in snapshot.completed_orders:
             leg = self._reports.leg_of(report)
             if leg is not None and leg.ref not in shown:
-                self._take_order(leg, report, [])
+                self._take_order(leg, report, [], done)
                 shown[leg.ref] = [report]
         return set(shown)
 
-    def _take_order(self, leg: Leg, report: OpenOrderReport, alive: list[int]) -> None:
+    def _take_order(
+        self, leg: Leg, report: OpenOrderReport, alive: list[int], done: Reconciliation
+    ) -> None:
         if not self._keeper.is_judged(leg):
-            if alive:
+            if alive and leg.state in (LegState.SENT, LegState.UNKNOWN):
                 self._reports.on_open_order(report)
+            return
+        if leg.ref in self._heard:
+            # What was told live meanwhile may be newer than the snapshot, or older.
+            if leg.may_fill != bool(alive) or leg.unsettled:
+                done.retry = f"{leg.ref} was told of while the snapshot was taken"
             return
         payload = {**order_payload(leg, report), "alive": alive}
         was_over = not leg.may_fill
@@ -170,7 +179,11 @@ class Reconciler:
         for bracket in self._ledger.live():
             for leg in bracket.legs.values():
                 doubtful = leg.may_fill or leg.suspect
-                if doubtful and leg.ref not in shown and self._keeper.is_judged(leg):
+                if not doubtful or leg.ref in shown or not self._keeper.is_judged(leg):
+                    continue
+                if leg.ref in self._heard:
+                    done.retry = f"{leg.ref} was told of while the snapshot was taken"
+                else:
                     self._log.record("absent", {"ref": leg.ref, "why": "not at the broker"})
                     done.vanished.append(leg.ref)
 

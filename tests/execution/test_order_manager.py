@@ -352,6 +352,16 @@ def test_a_partial_exit_ends_the_rest_of_the_entry() -> None:
     assert not desk.manager.is_open(name)
 
 
+def test_the_first_contract_closed_ends_what_is_unfilled_of_the_entry() -> None:
+    desk = Desk().ready()
+    name = desk.submit(quantity=3)
+    desk.fill(name, "E", 2)
+    desk.fill(name, "T", 1)
+    assert desk.alive(name) == {"S", "T"}
+    assert desk.manager.position(name) == 1
+    assert desk.order(name, "S").remaining == 1
+
+
 def test_a_silent_broker_leaves_the_bracket_unknown_and_blocks_new_risk() -> None:
     desk = Desk().ready()
     desk.broker.silent_roles = {"E", "S", "T"}

@@ -99,6 +99,7 @@ def test_a_refused_change_of_a_stop_leaves_the_old_stop() -> None:
     desk.broker.frozen = False
     desk.broker.limbo.clear()
     tell(desk, name, "S", 201, "the modification is refused")
+    assert "REJECT" not in desk.troubles()
     assert desk.state(name, "S") == "WORKING"
     assert desk.manager.wants_query
     desk.query()
@@ -228,6 +229,7 @@ def test_a_stop_told_as_filled_is_not_replaced_before_its_execution_comes() -> N
     assert desk.manager.position(name) == 1
     desk.wait(1.5)
     assert set(desk.broker.new_orders) == {f"{name}:{leg}" for leg in "EST"}
+    assert [what for what, _ in desk.broker.sent] == ["place"] * 3
     desk.hand_over(execution)
     desk.collect()
     assert desk.manager.position(name) == 0
@@ -247,6 +249,8 @@ def test_executions_in_any_order_and_number_count_once() -> None:
     desk.collect()
     assert desk.manager.position(name) == 3
     assert [fill.quantity for fill in desk.fills] == [1, 1, 1]
+    written = [kind for _, _, kind, _ in desk.journal.events]
+    assert written.count("order.execution") == 3
     assert desk.state(name, "E") == "FILLED"
 
 
@@ -386,6 +390,7 @@ def test_the_same_id_of_another_client_is_not_ours() -> None:
     theirs = StatusReport(order.ticket.order_id, 5_555, CLIENT + 1, BrokerStatus.CANCELLED, 0, 1)
     desk.hand_over(theirs)
     assert desk.state(name, "E") == "WORKING"
+    assert 5_555 not in desk.manager.ledger.leg(f"{name}:E").perms
 
 
 def test_a_cancel_by_another_client_is_known_by_the_permanent_id() -> None:

@@ -193,11 +193,15 @@ class BrokerThatLies(RuleBasedStateMachine):
     @precondition(lambda self: any(e.order_ref for e in self.desk.broker.executions))
     @rule(pick=PICK, quantity=st.integers(0, 3), price=st.integers(-2, 2))
     def correct(self, pick: int, quantity: int, price: int) -> None:
-        ours = [e for e in self.desk.broker.executions if e.order_ref]
+        broker = self.desk.broker
+        ours = [e for e in broker.executions if e.order_ref]
+        ours = [e for e in ours if e.exec_id not in broker.lost_executions]
+        if not ours:
+            return
         execution = ours[pick % len(ours)]
         self.busted = True
         quantity = min(quantity, execution.quantity)
-        self.desk.broker.correct(execution, quantity, execution.price + price)
+        broker.correct(execution, quantity, execution.price + price)
 
     @precondition(lambda self: any(o.alive and o.role == "S" for o in self.desk.broker.orders))
     @rule(pick=PICK)
@@ -225,8 +229,11 @@ class BrokerThatLies(RuleBasedStateMachine):
     @precondition(lambda self: self.poisons and self.desk.broker.fillable())
     @rule(pick=PICK)
     def trade_with_a_time_nobody_can_read(self, pick: int) -> None:
+        orders = [order for order in self.desk.broker.fillable() if order.bracket]
+        if not orders:
+            return
         self.poisoned = self.desk.broker.poison = True
-        self.trade(pick, 3)
+        self.desk.broker.fill(orders[pick % len(orders)], 3)
         self.desk.broker.poison = False
 
     @rule()
