@@ -15,8 +15,11 @@ def _options(arguments: list[str] | None) -> GatewayOptions:
     parser = argparse.ArgumentParser(prog="mia.gateway", description=__doc__)
     parser.add_argument("--host", default=defaults.host)
     parser.add_argument("--port", type=int, default=4002)
-    parser.add_argument("--market", default=defaults.source, help="synth:SEED[:DATE[:DAYS]], "
-                        "store:PATH or scid:FILE")
+    parser.add_argument(
+        "--market",
+        default=defaults.source,
+        help="synth:SEED[:DATE[:DAYS]], store:PATH or scid:FILE",
+    )
     parser.add_argument("--speed", type=float, default=defaults.speed)
     parser.add_argument("--lockstep", action="store_true")
     parser.add_argument("--latency-ms", type=float, default=defaults.latency_ms)

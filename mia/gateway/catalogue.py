@@ -224,7 +224,11 @@ class Catalogue:
             months = _quarters(today)
             self._futures = (
                 today,
-                tuple(future(str(replace(month, root=root))) for root in INSTRUMENTS for month in months),
+                tuple(
+                    future(str(replace(month, root=root)))
+                    for root in INSTRUMENTS
+                    for month in months
+                ),
             )
         return self._futures[1]
 

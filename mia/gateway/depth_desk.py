@@ -86,8 +86,9 @@ class DepthDesk:
         del smart
         if self._lines.pop(request_id, None) is None:
             self._session.error(
-                request_id, NO_SUCH_LINE, "Can't find the subscribed market depth with "
-                f"tickerId:{request_id}"
+                request_id,
+                NO_SUCH_LINE,
+                f"Can't find the subscribed market depth with tickerId:{request_id}",
             )
 
     def sample(self, now: int) -> None:

@@ -2,7 +2,7 @@
 
 The kinds of faults are in `fault_kinds`, how they are written in `fault_scenario`; what they do
 is in `fault_replies` (to what is sent), `fault_requests` (to what arrives) and `fault_events`
-(to connections, links and the market). Without a fault a message costs one look at `active`.
+(to connections, links and the market). Without a fault what is sent costs one look at `active`.
 """
 
 import logging

@@ -91,7 +91,7 @@ class MarketDataDesk:
             )
             return
         contract = session.resolve(request_id, query)
-        if contract is None or not gateway.has_data(session, request_id, contract):
+        if contract is None or not gateway.has_data(session, request_id, contract, sampled=True):
             return
         if request_id in self._lines:
             session.error(request_id, 322, "Error processing request:-Duplicate ticker id")
@@ -102,9 +102,7 @@ class MarketDataDesk:
         line = DataLine(request_id, contract, frozenset(map(int, names)))
         frozen = self._kind in (2, 4) and not gateway.market.is_open
         session.send(*messages.market_data_type(request_id, FROZEN if frozen else LIVE))
-        session.send(
-            *messages.tick_request_parameters(request_id, contract.min_tick, "9c0001")
-        )
+        session.send(*messages.tick_request_parameters(request_id, contract.min_tick, "9c0001"))
         if not snapshot:
             self._lines[request_id] = line
         self._update(line)
@@ -131,8 +129,7 @@ class MarketDataDesk:
         lines = [
             line
             for line in self._lines.values()
-            if RT_VOLUME in line.generic
-            and self._gateway.market.on_tape(line.contract, piece.tape)
+            if RT_VOLUME in line.generic and self._gateway.market.on_tape(line.contract, piece.tape)
         ]
         if not lines:
             return
@@ -152,15 +149,16 @@ class MarketDataDesk:
     def _update(self, line: DataLine) -> None:
         kind = line.contract.sec_type
         if kind == "FUT":
-            self._update_future(line, self._gateway.market.day)
+            self._update_future(line, self._gateway.market.figures(line.contract))
         elif kind == "IND":
             self._update_index(line)
         else:
             self._update_option(line)
 
     def _update_future(self, line: DataLine, day: DayFigures) -> None:
-        self._price(line, BID, day.bid, BID_SIZE, day.bid_size)
-        self._price(line, ASK, day.ask, ASK_SIZE, day.ask_size)
+        bid_size, ask_size = self._gateway.market.sizes_now()
+        self._price(line, BID, day.bid, BID_SIZE, bid_size)
+        self._price(line, ASK, day.ask, ASK_SIZE, ask_size)
         self._price(line, LAST, day.last, LAST_SIZE, day.last_size)
         for kind, ticks in ((OPEN, day.open), (HIGH, day.high), (LOW, day.low), (CLOSE, day.close)):
             self._price(line, kind, ticks)

@@ -5,6 +5,7 @@ from mia.gateway.place_order import CONDITION_FIELDS
 from mia.gateway.replies import Reply, contract_fields, wall_time
 from mia.gateway.wire import UNSET_DOUBLE, UNSET_INT, Value
 
+
 class _Echo:
     """Fields as the client sent them; what it left empty comes back unset."""
 

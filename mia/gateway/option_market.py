@@ -99,7 +99,9 @@ class OptionMarket:
         if figures is None or figures.opened != opened:
             before = cash_span(option_clock.cash_day_before(day))[1]
             start = self.level(symbol, opened)
-            figures = IndexFigures(opened, at, start, start, start, start, self.level(symbol, before))
+            figures = IndexFigures(
+                opened, at, start, start, start, start, self.level(symbol, before)
+            )
         if figures.ts != at:
             last = self.level(symbol, at)
             figures = replace(

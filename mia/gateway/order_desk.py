@@ -108,17 +108,20 @@ class OrderDesk:
             return Refusal(104, "Cannot modify a filled order.")
         if order.quantity <= record.filled:
             return rules.invalid(f"{record.filled} contracts are filled already")
+        if work.closes_parent and work.parent is not None and work.parent.is_done:
+            most = record.filled + work.parent.open
+            order = replace(order, quantity=min(order.quantity, most))
         grown = order.quantity - record.order.quantity
-        moved = terms.kind == work.terms.kind and terms.kind != OrderType.STOP_LIMIT
+        same_kind = terms.kind == work.terms.kind
         record.order, work.terms = order, terms
         if terms.kind != OrderType.STOP_LIMIT:
             work.triggered = False
         floor = self.seating.floor(work)
-        if grown and not work.is_done:
+        if grown:
             self._resize(work, grown, now)
-        if work.engine_id and moved:
+        if work.engine_id and same_kind and terms.kind in (OrderType.LIMIT, OrderType.STOP):
             floor.move(work, now)
-        elif work.engine_id:
+        elif work.engine_id and not (same_kind and terms.kind == OrderType.MARKET):
             self.seating.reseat(work, now)
         self.seating.sleep_or_wake(work, now)
         self.seating.sync(work, now)
@@ -152,7 +155,8 @@ class OrderDesk:
         for match in matches:
             most = self.settings.largest_fill or match.quantity
             left = match.quantity
-            while left:
+            # What an earlier fill of the same event has ended is not filled any more.
+            while left and not match.work.is_done:
                 part = min(most, left)
                 left -= part
                 self._fill(match.work, part, match.price, match.ts)
@@ -233,8 +237,9 @@ class OrderDesk:
         ends_parent = False
         if work.closes_parent and parent is not None:
             parent.closed += quantity
-            ends_parent = not parent.is_done
-            shrink(work, record.remaining - parent.open)
+            ends_parent = work.attached and not parent.is_done
+            if ends_parent or parent.is_done:
+                shrink(work, record.remaining - parent.open)
         if record.remaining == 0:
             record.status, record.why_held, record.ts_done = "Filled", "", ts
             self._book.close(work)

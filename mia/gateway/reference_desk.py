@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mia.gateway import market_replies, replies
-from mia.gateway.catalogue import MARKET_RULES, OPTION_EXCHANGES, OPTION_MULTIPLIER, INDICES, option
+from mia.gateway.catalogue import INDICES, MARKET_RULES, OPTION_EXCHANGES, OPTION_MULTIPLIER, option
 from mia.gateway.contract_texts import about
 from mia.gateway.query import ContractQuery
 
@@ -74,9 +74,7 @@ class ReferenceDesk:
     def on_matching_symbols(self, request_id: int, pattern: str) -> None:
         """Answer with message 79."""
         found = self._gateway.catalogue.matching(pattern)
-        self._session.send(
-            *market_replies.symbol_samples(self._session.version, request_id, found)
-        )
+        self._session.send(*market_replies.symbol_samples(self._session.version, request_id, found))
 
     def on_market_rule(self, rule_id: int) -> None:
         """Answer with message 93."""

@@ -52,8 +52,10 @@ class Seating:
             return
         if self._may_attach(work):
             self.floor(work).attach(work, now)
-        else:
-            self.sync(work, now)
+            return
+        if work.closes_parent and work.parent is not None and work.parent.attached_children():
+            self.detach(work.parent, now)
+        self.sync(work, now)
 
     def join(self, work: Work, now: int) -> None:
         """Let an order of the other side close a bracket whose OCA group it shares."""
@@ -167,17 +169,28 @@ class Seating:
         return work.is_stop and not work.record.order.outside_rth and not self._is_liquid(now)
 
     def _may_attach(self, work: Work) -> bool:
+        """Tell whether an order and all that close the same parent fit the matching's families."""
         parent = work.parent
-        if parent is None or not work.closes_parent or work.children or parent.attached:
+        if parent is None or parent.attached or not self.floor(work).is_tracked(parent):
             return False
         whole = parent.open if parent.is_done else parent.record.order.quantity
-        return (
-            parent.tape == work.tape
-            and parent.record.order.account == work.record.order.account
-            and work.record.filled == 0
-            and work.record.remaining == whole
-            and self.floor(work).is_tracked(parent)
+        return all(
+            each.is_done or _fits(each, parent, whole)
+            for each in (work, *parent.children)
+            if each is work or each.closes_parent
         )
+
+
+def _fits(child: Work, parent: Work, whole: int) -> bool:
+    record = child.record
+    return (
+        child.closes_parent
+        and not child.children
+        and child.tape == parent.tape
+        and record.order.account == parent.record.order.account
+        and record.order.tif not in IMMEDIATE
+        and record.remaining == whole
+    )
 
 
 def shrink(work: Work, quantity: int) -> None:

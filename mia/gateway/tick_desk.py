@@ -90,9 +90,7 @@ class TickDesk:
     def on_cancel_tick_by_tick(self, request_id: int) -> None:
         """Unsubscribe."""
         if self._lines.pop(request_id, None) is None:
-            self._session.error(
-                request_id, 300, f"Can't find EId with tickerId:{request_id}"
-            )
+            self._session.error(request_id, 300, f"Can't find EId with tickerId:{request_id}")
 
     def publish(self, piece: TapeSlice) -> None:
         """Send what is new on the tape, each change of the quote before its trade."""
@@ -133,7 +131,7 @@ class TickDesk:
                     bid_size, ask_size = market.quote_sizes(tape, ts)
                     sizes = (str(bid_size), str(ask_size))
             for line in quotes:
-                if (bid, ask) != line.last and bid != MISSING_PRICE and ask != MISSING_PRICE:
+                if (bid, ask) != line.last and MISSING_PRICE not in (bid, ask):
                     line.last = (bid, ask)
                     if line.kind == "3":
                         quote = (price_text(bid), price_text(ask), *sizes, "0")

@@ -67,9 +67,7 @@ class TradingDesk:
     def on_auto_open_orders(self, bind: bool) -> None:
         """Take over orders placed by hand, as client 0 may."""
         if self._session.client_id != BINDER:
-            self._session.error(
-                -1, 321, "Error validating request:-only client 0 may bind orders"
-            )
+            self._session.error(-1, 321, "Error validating request:-only client 0 may bind orders")
             return
         self.binds = bind
         if bind:

@@ -117,8 +117,9 @@ class ReferenceEngine:
 
     def release(self, order_id: int) -> None:
         order = self.orders[order_id - 1]
-        order.leaves = order.open = 0
-        order.gone = True
+        for each in (order, *order.children):
+            each.leaves = each.open = 0
+            each.gone = True
 
     def set_queue_ahead(self, order_id: int, queue_ahead: int) -> None:
         self.orders[order_id - 1].ahead = queue_ahead

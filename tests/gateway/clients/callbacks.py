@@ -15,7 +15,7 @@ from enum import Enum
 
 UNSET = {2147483647.0, 9223372036854775807.0, 1.7976931348623157e308, float(2**127 - 1)}
 PATIENCE = 30.0
-IGNORED = {"connectAck", "connectionClosed", "startApi"}
+IGNORED = {"connectAck", "connectionClosed", "startApi", "setEventsDone"}
 RENAMED = {"commissionAndFeesReport": "commissionReport"}
 RENAMED_FIELDS = {
     "wap": "average",
