@@ -57,8 +57,9 @@ def process(*arguments: object, word: str) -> Iterator[tuple[subprocess.Popen[st
 
 
 @contextmanager
-def gateway() -> Iterator[int]:
-    arguments = ("-m", "mia.gateway", "--port", "0", "--market", "synth:3", "--speed", "20")
+def gateway(version: int = 176) -> Iterator[int]:
+    market = ("--market", "synth:3", "--speed", "20")
+    arguments = ("-m", "mia.gateway", "--port", 0, "--version", version, *market)
     with process(*arguments, word="listening") as (_, line):
         yield int(line.rsplit(":", 1)[1])
 
@@ -146,9 +147,11 @@ def test_halt_cancels_a_dead_traders_entries_and_flatten_closes_the_rest(tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("forgotten", ["fills", "journal"])
-def test_flatten_closes_what_is_ours_and_nothing_else(tmp_path: Path, forgotten: str) -> None:
-    with gateway() as port:
+@pytest.mark.parametrize(("forgotten", "version"), [("fills", 157), ("journal", 176)])
+def test_flatten_closes_what_is_ours_and_nothing_else(
+    tmp_path: Path, forgotten: str, version: int
+) -> None:
+    with gateway(version) as port:
         dead_trader(tmp_path, port, forgotten)
         with Witness(port) as witness:
             witness.trade(3)
