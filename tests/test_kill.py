@@ -16,10 +16,12 @@ import pytest
 import mia
 from mia.data import state_files
 from mia.data.journal import Journal
+from mia.data.process_lock import ProcessLock
 from mia.data.state_directory import StateDirectory
 from mia.data.state_files import KillCommand, read_command
+from mia.errors import AlreadyRunning
 from mia.kill.own_trades import Fill, OwnTrades, kill_causes, read_journal, split, split_execution
-from mia.kill.tws import TwsConnection
+from mia.kill.tws import Contract, TwsConnection
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and locks of POSIX")
 
@@ -57,8 +59,9 @@ def process(*arguments: object, word: str) -> Iterator[tuple[subprocess.Popen[st
 
 
 @contextmanager
-def gateway() -> Iterator[int]:
-    arguments = ("-m", "mia.gateway", "--port", "0", "--market", "synth:3", "--speed", "20")
+def gateway(version: int = 176) -> Iterator[int]:
+    market = ("--market", "synth:3", "--speed", "20")
+    arguments = ("-m", "mia.gateway", "--port", 0, "--version", version, *market)
     with process(*arguments, word="listening") as (_, line):
         yield int(line.rsplit(":", 1)[1])
 
@@ -113,8 +116,6 @@ class Witness:
 
     def trade(self, quantity: int) -> None:
         """Trade at the market as somebody else."""
-        from mia.kill.tws import Contract
-
         before = self.position()
         contract = Contract(*self.contract[:7], "CME", *self.contract[8:])
         self._next_id += 1
@@ -146,9 +147,11 @@ def test_halt_cancels_a_dead_traders_entries_and_flatten_closes_the_rest(tmp_pat
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("forgotten", ["fills", "journal"])
-def test_flatten_closes_what_is_ours_and_nothing_else(tmp_path: Path, forgotten: str) -> None:
-    with gateway() as port:
+@pytest.mark.parametrize(("forgotten", "version"), [("fills", 157), ("journal", 176)])
+def test_flatten_closes_what_is_ours_and_nothing_else(
+    tmp_path: Path, forgotten: str, version: int
+) -> None:
+    with gateway(version) as port:
         dead_trader(tmp_path, port, forgotten)
         with Witness(port) as witness:
             witness.trade(3)
@@ -441,10 +444,14 @@ def test_only_references_of_ours_are_ours() -> None:
         assert split(ref) is None
 
 
-def test_a_lock_that_a_kill_holds_keeps_a_restarted_trader_waiting(tmp_path: Path) -> None:
-    from mia.data.process_lock import ProcessLock
-    from mia.errors import AlreadyRunning
+def test_a_contract_that_a_position_names_without_exchange_can_be_ordered() -> None:
+    contract = Contract("9", "ES", "FUT", "20250321", "", "0", "50", "", "USD", "ESH5", "ES")
+    assert contract.fields() == (
+        *("9", "ES", "FUT", "20250321", "0.0", "", "50", "CME", "", "USD", "ESH5", "ES"),
+    )
 
+
+def test_a_lock_that_a_kill_holds_keeps_a_restarted_trader_waiting(tmp_path: Path) -> None:
     lock = ProcessLock(tmp_path / state_files.LOCK)
     lock.acquire("it")
     with pytest.raises(AlreadyRunning):

@@ -153,15 +153,14 @@ class Journal:
                 database, head = open_database(path)
             reserve = Reserve(path.with_name(f"{path.name}-reserve"), reserve_bytes)
             roomy = reserve.fill()
-            journal = cls(
-                path,
-                database,
-                head,
-                strict=sync == "strict",
-                clock=clock,
-                lock=lock,
-                reserve=reserve,
-            )
+            strict = sync == "strict"
+            try:
+                journal = cls(
+                    path, database, head, strict=strict, clock=clock, lock=lock, reserve=reserve
+                )
+            except BaseException:
+                database.close()
+                raise
         except (OSError, sqlite3.Error) as error:
             lock.release()
             raise JournalError(f"cannot open {path}: {error}: free or repair the disk") from error

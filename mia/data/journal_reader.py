@@ -29,7 +29,11 @@ class JournalReader:
             self._database = sqlite3.connect(
                 f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None
             )
-            self._database.execute("SELECT 1 FROM events").fetchone()
+            try:
+                self._database.execute("SELECT 1 FROM events").fetchone()
+            except sqlite3.Error:
+                self._database.close()
+                raise
         except sqlite3.Error as error:
             raise JournalError(f"cannot read the journal {path}: {error}") from error
 

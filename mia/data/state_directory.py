@@ -19,7 +19,7 @@ from mia.data.process_lock import ProcessLock
 from mia.data.state_files import RunInfo
 from mia.errors import AlreadyRunning, ConfigError
 
-_PUBLIC = frozenset({state_files.KILL})
+_PUBLIC = frozenset({state_files.KILL, state_files.KILL_TAKEN})
 """Files that people make by hand, with whatever rights: the directory keeps others out."""
 
 

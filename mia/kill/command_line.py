@@ -51,6 +51,9 @@ def main(arguments: list[str]) -> int:
     except MiaError as error:
         print(f"mia kill: {error}", file=sys.stderr)
         return error.exit_code
+    except KeyboardInterrupt:
+        print("mia kill: interrupted; the command stays for the trader", file=sys.stderr)
+        return 130
 
 
 def _parse(arguments: list[str]) -> _Request:
@@ -109,10 +112,9 @@ def _parse(arguments: list[str]) -> _Request:
 
 
 def _stop(request: _Request) -> int:
-    command = _new(request.action)
-    written = _leave(request.state, command)
+    command = _leave(request.state, _new(request.action))
     if is_held(request.state / state_files.LOCK):
-        code = _tell_trader(request, command, written)
+        code = _tell_trader(request, command)
         if code is not None:
             return code
     return _act_at_broker(request)
@@ -123,32 +125,40 @@ def _new(name: str) -> KillCommand:
     return KillCommand(name, f"{now:x}-{os.getpid()}", now)
 
 
-def _leave(state: Path, command: KillCommand) -> bool:
-    """Leave the command for the trader of now or of later; a stricter one stays."""
+def _leave(state: Path, command: KillCommand) -> KillCommand | None:
+    """Leave the command for the trader of now or of later; a stricter one stays.
+
+    Returns
+    -------
+    KillCommand, optional
+        What waits there now; None if nothing can be written.
+    """
     path = state / state_files.KILL
     pending = state_files.read_command(path)
     if command.name == "halt" and pending is not None and pending.name == "flatten":
         print("a flatten waits for the trader already and stays")
-        return False
+        return pending
     try:
         state_files.write_command(path, command)
     except OSError as error:
         print(f"the command cannot be left in {state}: {error.strerror}", file=sys.stderr)
-        return False
-    return True
+        return None
+    return command
 
 
-def _tell_trader(request: _Request, command: KillCommand, written: bool) -> int | None:
-    """Signal a living trader and wait for its word; None if it had to be ended."""
+def _tell_trader(request: _Request, command: KillCommand | None) -> int | None:
+    """Signal a living trader and wait for its word; None if it has ended or was ended."""
     pid = holder(request.state / state_files.LOCK)
-    print(f"the trader runs as process {pid or 'unknown'}; {command.name} was handed to it")
+    print(f"the trader runs as process {pid or 'unknown'}; it is signalled")
     if pid is not None and hasattr(signal, "SIGUSR1"):
         with suppress(OSError):
             os.kill(pid, signal.SIGUSR1)
-    wanted = "done" if command.name == "flatten" else "obeyed"
-    deadline = time.monotonic() + request.timeout
+    if command is None:
+        print("the signal alone means halt to it, and nobody can see whether it obeys")
     told = ""
-    while written and time.monotonic() < deadline:
+    wanted = "done" if command is not None and command.name == "flatten" else "obeyed"
+    deadline = time.monotonic() + request.timeout
+    while command is not None and time.monotonic() < deadline:
         answer = state_files.read_answer(request.state / state_files.KILL_ACK)
         if answer is not None and answer.identity == command.identity:
             if answer.text != told:
@@ -243,9 +253,9 @@ def _trades(state: Path) -> OwnTrades:
 def _reset(request: _Request) -> int:
     command = _new("reset")
     if is_held(request.state / state_files.LOCK):
-        if not _leave(request.state, command):
+        if _leave(request.state, command) is None:
             return 1
-        code = _tell_trader(request, command, True)
+        code = _tell_trader(request, command)
         return 1 if code is None else code
     try:
         lost = has_lost_the_day(request.state / state_files.JOURNAL)
@@ -257,7 +267,7 @@ def _reset(request: _Request) -> int:
     if lost:
         print("refused: the loss of the day lasts until the next session", file=sys.stderr)
         return 6
-    if not _leave(request.state, command):
+    if _leave(request.state, command) is None:
         return 1
     print("no trader runs: the next one starts without what a person had stopped")
     return 0

@@ -9,6 +9,7 @@ from mia.errors import BrokerError
 
 _OLDEST, _NEWEST = 157, 176
 _FRAME_LIMIT = 1 << 24
+_EXCHANGE = "CME"
 
 OPEN_ORDER, ORDER_STATUS, ERROR, NEXT_ID, EXECUTION, ACCOUNTS = "5", "3", "4", "9", "11", "15"
 POSITION, ORDERS_END, EXECUTIONS_END, POSITIONS_END = "61", "53", "55", "62"
@@ -41,7 +42,7 @@ class Contract(NamedTuple):
             self.strike or "0.0",
             self.right if self.right in ("C", "P") else "",
             self.multiplier,
-            self.exchange,
+            self.exchange or _EXCHANGE,  # positions come without one
             "",
             self.currency,
             self.local_symbol,
