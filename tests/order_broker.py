@@ -187,7 +187,10 @@ class ModelBroker:
     def _begin(self, order: ModelOrder) -> None:
         parent = self._parent(order)
         dead_parent = parent is not None and not parent.alive and not parent.filled
-        if order.role in self.reject_roles or dead_parent:
+        # A group that has closed the position takes no further member.
+        full = order.role in ("S", "F") and order.ticket.oca_group and parent is None
+        full = full and self.open_of(order.bracket) <= 0
+        if order.role in self.reject_roles or dead_parent or full:
             order.status = BrokerStatus.INACTIVE
             self.outbox.append(Notice(order.ticket.order_id, 201, "Order rejected - reason: no"))
             self.outbox.append(self.status_of(order))
@@ -258,14 +261,14 @@ class ModelBroker:
         for order in self.orders:
             parent = self._parent(order)
             if order.alive and order.remaining > 0 and (parent is None or parent.filled):
-                if order.role in "STF" and self.open_of(order.bracket) == 0:
+                if order.ticket.oca_group and self.open_of(order.bracket) <= 0:
                     continue
                 result.append(order)
         return result
 
     def fill(self, order: ModelOrder, quantity: int, price: int | None = None) -> ExecutionReport:
         """Fill at most what the order may, and let its group follow."""
-        closing = order.role in "STF" and bool(order.ticket.oca_group)
+        closing = order.role in ("S", "T", "F") and bool(order.ticket.oca_group)
         quantity = min(quantity, order.remaining)
         if closing:
             quantity = min(quantity, self.open_of(order.bracket))

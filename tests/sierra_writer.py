@@ -28,7 +28,7 @@ def market_block(seed: int = 5, trades: int = 2000, day: int = 20250310) -> Trad
 
 
 def part(block: TradeBlock, which: slice) -> TradeBlock:
-    columns = {name: getattr(block, name)[which] for name in COLUMNS}
+    columns = {name: getattr(block, name)[which].copy() for name in COLUMNS}
     return TradeBlock(block.contract, kind=block.kind, **columns)
 
 
@@ -82,11 +82,16 @@ class SierraWriter:
         other.replace(self.path)
         self.size = min(count, len(self.stream))
 
-    def renumber(self, seed: int) -> None:
-        """Give the records other counters within the millisecond, as history from a server has."""
-        counter = np.random.default_rng(seed).integers(1, 400)
-        self.records["time"] += np.minimum(counter, 999 - self.records["time"] % 1000)
+    def renumber(self, by: int) -> None:
+        """Give the records other counters within the millisecond, as a server may have them."""
+        self.records["time"] += np.minimum(by, 999 - self.records["time"] % 1000)
         self.stream = HEAD + self.records.tobytes()
+
+    def download(self, count: int) -> None:
+        """Delete the file and begin to write history that counts in another way."""
+        self.delete()
+        self.renumber(1 + count % 7)
+        self.append(count)
 
 
 def collected(batches) -> dict[str, np.ndarray]:

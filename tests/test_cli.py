@@ -114,6 +114,7 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "data info",
         "data sides",
         "data synth",
+        "kill",
         "options import",
         "options levels",
         "options show",

@@ -13,7 +13,7 @@ from mia.gateway.gateway_control import GatewayControl
 from mia.gateway.options import GatewayOptions
 from mia.gateway.server import running_gateway
 
-PATIENCE = 5.0
+PATIENCE = 20.0
 
 
 class _Silent:
@@ -144,9 +144,12 @@ class Trader(WireClient):
         wanted = Contract(secType="FUT", symbol="ES", exchange="CME", currency="USD")
         self.client.reqContractDetails(request, wanted)
         await self.message(52, lambda fields: fields[2] == str(request))
-        first = min(self.of(10), key=lambda fields: fields[4])
+        # Before 164 the message has a version field.
+        shift = 1 if self.client.serverVersion() < 164 else 0
+        first = min(self.of(10), key=lambda fields: fields[4 + shift])
+        name = first[9 + shift]
         self.contract = Contract(
-            secType="FUT", symbol="ES", exchange="CME", currency="USD", localSymbol=first[9]
+            secType="FUT", symbol="ES", exchange="CME", currency="USD", localSymbol=name
         )
         return self
 
@@ -217,7 +220,7 @@ class Trader(WireClient):
         await self.message(62, start=start)
         found = [f for f in self.frames[start:] if f[0] == "61"]
         self.client.cancelPositions()
-        return [(f[11], float(f[13])) for f in found if float(f[13])]
+        return [(f[12], float(f[14])) for f in found if float(f[14])]
 
 
 class Stage:
@@ -248,7 +251,7 @@ class Stage:
 @asynccontextmanager
 async def stage(*faults, **options):
     """Run a gateway in lock-step with faults, each a table as in a scenario."""
-    chosen = {"lockstep": True, "trades_per_day": 20_000, **options}
+    chosen = {"lockstep": True, "trades_per_day": 5_000, **options}
     async with running_gateway(GatewayOptions(**chosen)) as gateway:
         hand = GatewayControl(gateway)
         box = FaultBox(hand, [read_fault(fault) for fault in faults])

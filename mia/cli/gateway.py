@@ -23,6 +23,9 @@ def gateway(
     lockstep: Annotated[
         bool, typer.Option("--lockstep", help="Time moves when all clients ask for it.")
     ] = False,
+    by_minute: Annotated[
+        bool, typer.Option("--by-minute", help="In lock-step, minutes without orders at once.")
+    ] = False,
     faults: Annotated[Path | None, typer.Option(help="Scenario of faults, TOML.")] = None,
     record: Annotated[Path | None, typer.Option(help="Write every frame to this file.")] = None,
     replay: Annotated[
@@ -47,12 +50,10 @@ def gateway(
 ) -> None:
     """Run a simulated IB Gateway until it is interrupted."""
     import asyncio
-    import logging
 
     from mia.gateway.fault_scenario import read_scenario
     from mia.gateway.options import GatewayOptions
 
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
     if replay is not None:
         if record is not None or faults is not None:
             raise UsageError("a replay adds nothing of its own: leave out --record and --faults")
@@ -64,6 +65,7 @@ def gateway(
         source=market,
         speed=speed,
         lockstep=lockstep,
+        lockstep_by_minute=by_minute,
         latency_ms=latency_ms,
         version=max_version,
         zone=zone,
@@ -108,6 +110,7 @@ async def _run(
                 f"cannot listen on {options.host}, port {options.port} "
                 f"(control {control_port}): {error.strerror or error}"
             ) from None
+        _log_to_stderr()
         where = f"listening on {options.host}:{gateway.port}"
         print(
             f"{where}, control on 127.0.0.1:{control.port}" if control.port else where, flush=True
@@ -130,8 +133,15 @@ async def _replay(path: Path, host: str, port: int) -> None:
         await replay.start(host, port)
     except OSError as error:
         raise BrokerError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
+    _log_to_stderr()
     print(f"replaying {path.name} on {host}:{replay.port}", flush=True)
     try:
         await asyncio.get_running_loop().create_future()
     finally:
         await replay.stop()
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")

@@ -63,6 +63,7 @@ class Demo(method.Group):
     sessions: int = Field(1, ge=1, le=250)
     trades_per_day: int = Field(60_000, ge=100, le=5_000_000)
     start: str = "2025-03-10"
+    faults: bool = True
 
     @field_validator("start")
     @classmethod
@@ -92,14 +93,14 @@ class Live(method.Group):
     state_dir: str = "state"
     sync: str = Field("group", pattern="^(group|strict)$")
     foreign: str = Field("halt", pattern="^(halt|ignore|adopt)$")
-    ack_s: float = Field(5.0, gt=0, le=60)
+    ack_s: float = Field(2.0, gt=0, le=60)
     tick_age_s: float = Field(10.0, gt=0, le=300)
     clock_skew_s: float = Field(1.0, gt=0, le=60)
     close_grace_s: float = Field(2.0, ge=0, le=30)
     price_band_ticks: int = Field(40, ge=1, le=400)
-    orders_per_minute: int = Field(20, ge=1, le=60)
-    reentry_s: float = Field(60.0, ge=0, le=3600)
-    refusals: int = Field(5, ge=1, le=100)
+    orders_per_minute: int = Field(6, ge=1, le=60)
+    reentries: int = Field(3, ge=1, le=100)
+    refusals: int = Field(10, ge=1, le=100)
     history: str | None = None
 
 

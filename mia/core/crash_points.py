@@ -37,9 +37,9 @@ _KNOWN = frozenset(CRASH_POINTS)
 
 
 def _wish(text: str) -> tuple[str, int]:
-    name, _, number = text.partition(":")
-    passes = int(number) if number.isdecimal() else 1
-    if text and (name not in _KNOWN or (number and not number.isdecimal()) or passes < 1):
+    name, colon, number = text.partition(":")
+    passes = int(number) if number.isdecimal() else 0 if colon else 1
+    if text and (name not in _KNOWN or passes < 1):
         raise ValueError(f"MIA_CRASH_AT={text} is no crash point: {', '.join(CRASH_POINTS)}")
     return name, passes
 

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 
 from mia.core.broker_types import (
     BrokerSnapshot,
@@ -97,6 +98,9 @@ class IbkrConnection:
         self._server_time = 0
         self._read_only = False
         self._new_socket = True
+        if orders is None:
+            # Nothing to keep room for: data may have the whole pace.
+            endpoint = replace(endpoint, messages=replace(endpoint.messages, kept_for_orders=0))
         receiver = Receiver()
         session = Session(endpoint, self.backend, receiver, self._on_link, self._sync)
         session.on_step = self._on_step

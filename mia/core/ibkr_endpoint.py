@@ -27,7 +27,8 @@ class Endpoint:
     tick_by_tick_every : float
         Seconds between two tick-by-tick requests for the same data, as the gateway demands.
     lockstep : bool
-        The gateway moves market time only when it is asked for it: no heartbeat, no pacing.
+        The gateway moves market time only when it is asked for it: no heartbeat, no pace
+        of messages; history keeps its own.
     messages : MessageLimits
     history : HistoryLimits
     times : LinkTimes

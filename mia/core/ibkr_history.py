@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mia.core.ibkr_backend import Backend
 from mia.core.ibkr_contracts import INDEX_EXCHANGE, FutureContract
-from mia.core.ibkr_pacing import HistoryBudget, HistoryLimits
+from mia.core.ibkr_pacing import HistoryBudget
 from mia.core.ibkr_requests import RequestRefusedError
 from mia.core.ibkr_session import Session
 from mia.core.ibkr_time import SECOND, parse_time, utc_dash
@@ -97,10 +97,7 @@ class History:
     def __init__(self, session: Session, backend: Backend) -> None:
         self._session = session
         self._backend = backend
-        limits = (
-            HistoryLimits(requests=0) if session.endpoint.lockstep else session.endpoint.history
-        )
-        self._budget = HistoryBudget(limits)
+        self._budget = HistoryBudget(session.endpoint.history)
         self._lock = asyncio.Lock()
         # These only sort fields into rows, so that all of it counts as reading.
         session.handle(17, self._bars, lambda none: None)
@@ -272,12 +269,11 @@ class History:
         raise AssertionError("the last attempt returns or raises")
 
     async def _pace(self, series: str, request: str, weight: int) -> None:
-        key = f"{series} {request}"
         while True:
             now = self._session.monotonic()
-            delay = self._budget.delay(now, series, key, weight)
+            delay = self._budget.delay(now, series, request, weight)
             if not delay:
-                self._budget.spend(now, series, key, weight)
+                self._budget.spend(now, series, request, weight)
                 return
             await asyncio.sleep(delay)
 

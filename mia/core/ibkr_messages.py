@@ -54,6 +54,7 @@ ORDER_TYPES = {
 }
 _SIDES = {"BUY": 1, "SELL": -1, "SSHORT": -1, "BOT": 1, "SLD": -1}
 _UNSET = 1e300
+_AHEAD = 300_000_000_000
 
 NoticeSink = Callable[[Notice], None]
 
@@ -175,6 +176,8 @@ def read_execution(
     ) = fields[:27]
     try:
         ts = read_time(time)
+        if ts > received_at + _AHEAD:
+            raise ValueError(f"time {time!r} is in the future, its zone must be wrong")
     except (ValueError, OverflowError) as error:
         ts = received_at
         note(TIME_UNREADABLE, f"execution {exec_id}: {error}; the time of receipt is used")
@@ -213,10 +216,10 @@ def read_position(fields: Sequence[str]) -> PositionReport:
     return PositionReport(
         account=fields[2],
         con_id=int(fields[3]),
-        contract=contract_name(fields[4], fields[5], fields[6], fields[11]),
+        contract=contract_name(fields[4], fields[5], fields[6], fields[12]),
         symbol=fields[4],
-        quantity=to_int(fields[13]),
-        average_cost=to_money(fields[14]) or 0.0,
+        quantity=to_int(fields[14]),
+        average_cost=to_money(fields[15]) or 0.0,
     )
 
 

@@ -117,8 +117,8 @@ class HistoryBudget:
                     break
                 total -= cost
                 ready = max(ready, at + span)
-        for at, _, same, _ in self._sent:
-            if same == request:
+        for at, of, same, _ in self._sent:
+            if (of, same) == (series, request):
                 ready = max(ready, at + limits.repeat_s)
         return max(ready - now, 0.0)
 

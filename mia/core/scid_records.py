@@ -197,6 +197,11 @@ class ScidColumns:
         self.take(slice(n))
         return broken
 
+    def selected(self, rows: NDArray[np.bool_]) -> "ScidColumns":
+        """Return some of the rows as new columns."""
+        names = (*DECODED, "row")
+        return ScidColumns(**{name: getattr(self, name)[rows] for name in names})
+
     def take(self, which: slice | NDArray[np.bool_]) -> None:
         """Keep some of the rows."""
         for name in (*DECODED, "row"):

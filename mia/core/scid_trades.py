@@ -175,24 +175,26 @@ class ScidTrades:
         """Decode the trades of a chunk; also return the number of the first record left."""
         columns = self._decode(chunk)
         last = int(chunk.row[-1]) + 1
-        if not self._summary:
-            self._held = None
-            self._tell_refused(columns, last)
-            return self._usable(columns), last
-        good = self._usable(columns)
-        complete = good.complete_rows()
+        keep = self._wanted(columns)
+        spotless = bool(keep.all())
+        good = columns if spotless else columns.selected(keep)
         stop = last
-        # An order longer than a chunk is cut rather than held for ever.
-        if complete < len(good) and (complete or not chunk.more):
-            stop = int(good.row[complete])
-            if self._may_wait(stop, chunk.more, hold):
-                good.take(slice(complete))
-            else:
-                stop = last
+        if self._summary:
+            complete = good.complete_rows()
+            # An order longer than a chunk is cut rather than held for ever.
+            if complete < len(good) and (complete or not chunk.more):
+                held = int(good.row[complete])
+                if self._may_wait(held, chunk.more, hold):
+                    stop = held
         if stop == last:
             self._held = None
-        self._tell_refused(columns, stop)
-        self.counts.broken += good.merge()
+        if spotless:
+            self._bars_in_a_row = 0
+        else:
+            self._tell_refused(columns, stop)
+        if self._summary:
+            good.take(slice(int(np.searchsorted(good.row, stop))))
+            self.counts.broken += good.merge()
         return good, stop
 
     def _may_wait(self, row: int, more: bool, hold: bool) -> bool:
@@ -227,31 +229,15 @@ class ScidTrades:
         beyond = (columns.price > self._limit / TICK) | (columns.price < 0)
         columns.flags[beyond] |= np.uint16(0x800)
 
-    def _usable(self, columns: ScidColumns) -> ScidColumns:
-        """Return the single trades with a size, on the grid, in the time asked for."""
-        keep = self._refused(columns) == 0
+    def _wanted(self, columns: ScidColumns) -> NDArray[np.bool_]:
+        """Tell the single trades with a size, on the grid, in the time asked for."""
+        refused = columns.flags & np.uint16(ANY_UNREADABLE | BAR | OFF_GRID)
+        keep: NDArray[np.bool_] = (refused == 0) & (columns.size != 0)
         if self._floor is not None:
             keep &= columns.ts_event >= self._floor
         if self.until is not None:
             keep &= columns.ts_event < self.until
-        good = ScidColumns(
-            columns.ts_event,
-            columns.seq,
-            columns.price,
-            columns.size,
-            columns.aggressor_side,
-            columns.bid_price,
-            columns.ask_price,
-            columns.flags,
-            columns.row,
-        )
-        good.take(keep)
-        return good
-
-    def _refused(self, columns: ScidColumns) -> NDArray[np.bool_]:
-        bad = columns.flags & np.uint16(ANY_UNREADABLE | BAR | OFF_GRID)
-        out: NDArray[np.bool_] = (bad != 0) | (columns.size == 0)
-        return out
+        return keep
 
     def _tell_refused(self, columns: ScidColumns, stop: int) -> None:
         """Count the records that are passed without becoming a trade."""

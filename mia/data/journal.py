@@ -15,15 +15,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from enum import StrEnum
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from mia.data import journal_check, journal_schema
-from mia.data.journal_check import DamageError, Quarantine, head_path, pack_head, read_head
-from mia.data.journal_disk import Reserve, sync_directory, sync_handle, write_at_start
+from mia.data.journal_check import Quarantine, head_path, pack_head
+from mia.data.journal_disk import Reserve, sync_handle, write_at_start
+from mia.data.journal_open import DamagedJournalError, checkpoint, open_database
 from mia.data.journal_schema import JournalEvent, JournalHead, Row, encode, link, to_event
 from mia.data.process_lock import ProcessLock
 from mia.errors import JournalError, JournalUnavailable
@@ -31,10 +30,9 @@ from mia.errors import JournalError, JournalUnavailable
 _RETRY_SECONDS = 0.5
 _IDLE_SECONDS = 1.0
 _REST_SECONDS = 0.002
-"""Between two syncs: a burst is not slowed by one sync after the other, and one still lasts
-less than five milliseconds on a disk that syncs in three."""
+"""Between two syncs; a disk that syncs in three milliseconds still keeps within five."""
 _CHUNK = 500
-_CHECKPOINT_BYTES = 64 << 20
+_CHECKPOINT_EVENTS = 40_000
 _BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_READ")
 
 
@@ -85,6 +83,7 @@ class Journal:
         self._head = head
         self._stored = head
         self._durable = head.seq
+        self._checkpointed = head.seq
         self._backlog: list[Row] = []
         self._run = 0
         self._closed = False
@@ -142,8 +141,8 @@ class Journal:
         try:
             quarantine = None
             try:
-                database, head = _connect(path)
-            except _DamagedError as damage:
+                database, head = open_database(path)
+            except DamagedJournalError as damage:
                 quarantine = journal_check.set_aside(path, damage.reason, damage.database)
                 if not recover_from_broker:
                     raise JournalError(
@@ -151,7 +150,7 @@ class Journal:
                         f"{quarantine.path}: check the account at the broker, then start with "
                         "recovery from the broker"
                     ) from damage
-                database, head = _connect(path)
+                database, head = open_database(path)
             reserve = Reserve(path.with_name(f"{path.name}-reserve"), reserve_bytes)
             roomy = reserve.fill()
             journal = cls(
@@ -189,7 +188,7 @@ class Journal:
 
     @property
     def waiting(self) -> int:
-        """Events that are in memory only."""
+        """Events in memory only."""
         return len(self._backlog)
 
     def append(
@@ -218,8 +217,8 @@ class Journal:
         Raises
         ------
         JournalUnavailable
-            If it is required or durable and cannot be. What is durable but not required is
-            kept in memory all the same.
+            If it is required or durable and cannot be. What is not required is kept in memory
+            all the same, and what is required but could only not be synced stays written.
         TypeError
             If the payload has no JSON form.
         """
@@ -303,12 +302,7 @@ class Journal:
         """Return the journal."""
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         """Close it."""
         self.close()
 
@@ -368,22 +362,24 @@ class Journal:
             raise JournalUnavailable(self._trouble())
 
     def _flush(self) -> None:
-        checkpointer: sqlite3.Connection | None = None
-        while not self._closed:
-            well = self.health in (JournalHealth.OK, JournalHealth.FAILED)
-            busy = self._wake.wait(_IDLE_SECONDS if well else _RETRY_SECONDS)
-            self._wake.clear()
-            self._sync_up_to(self._stored.seq, False)
-            time.sleep(_REST_SECONDS)
-            if not well:
-                self._recover()
-            elif not busy and os.fstat(self._log).st_size > _CHECKPOINT_BYTES:
-                # In its own connection and in a quiet second: the writer never waits for it.
-                if checkpointer is None:
-                    checkpointer = _database(self.path, check_same_thread=True)
-                checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)")
-        if checkpointer is not None:
-            checkpointer.close()
+        try:
+            while not self._closed:
+                self._flush_once()
+        except Exception as error:
+            # Nobody would notice a thread that is gone; everybody looks at the health.
+            self._ail(JournalHealth.FAILED, f"the flusher ended: {error!r}")
+
+    def _flush_once(self) -> None:
+        well = self.health in (JournalHealth.OK, JournalHealth.FAILED)
+        busy = self._wake.wait(_IDLE_SECONDS if well else _RETRY_SECONDS)
+        self._wake.clear()
+        self._sync_up_to(self._stored.seq, False)
+        time.sleep(_REST_SECONDS)
+        if not well:
+            self._recover()
+        elif not busy and self._stored.seq - self._checkpointed > _CHECKPOINT_EVENTS:
+            self._checkpointed = self._stored.seq
+            checkpoint(self.path)
 
     def _recover(self) -> None:
         """Write what waits in memory; be well again once the reserve is back as well."""
@@ -399,72 +395,3 @@ class Journal:
             if not self._has_failed() and not self._backlog:
                 self.health = JournalHealth.OK if roomy else JournalHealth.RESERVE
                 self.fault = "" if roomy else self.fault
-
-
-class _DamagedError(Exception):
-    def __init__(self, reason: str, database: sqlite3.Connection | None) -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.database = database
-
-
-def _database(path: Path, *, check_same_thread: bool) -> sqlite3.Connection:
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=check_same_thread)
-    database.execute("PRAGMA synchronous=NORMAL")
-    database.execute("PRAGMA wal_autocheckpoint=0")
-    return database
-
-
-def _connect(path: Path) -> tuple[sqlite3.Connection, JournalHead]:
-    """Open and check a journal, or make an empty one."""
-    database = None
-    try:
-        durable = read_head(path)
-        log = path.with_name(f"{path.name}-wal")
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-        journal_check.check_header(path)
-        if path.stat().st_size == 0:
-            if durable is not None:
-                raise DamageError("it is empty, but was not")
-            if log.exists() and log.stat().st_size:
-                raise DamageError("there is a log without its journal")
-        database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        if durable is None and _is_unborn(database):
-            _create(database)
-        head = journal_check.verify(database, durable)
-    except DamageError as damage:
-        raise _DamagedError(str(damage), database) from damage
-    except BaseException as error:
-        if isinstance(error, sqlite3.Error) and journal_check.is_damage(error):
-            raise _DamagedError(f"unreadable: {error}", database) from error
-        if database is not None:
-            database.close()
-        raise
-    database.execute("PRAGMA synchronous=NORMAL")
-    database.execute("PRAGMA wal_autocheckpoint=0")
-    database.execute("PRAGMA journal_mode=WAL")
-    # Everything into the file itself; the log stays, empty, for as long as we are connected.
-    with suppress(sqlite3.OperationalError):  # a full disk: the log is as good a place
-        database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    sync_directory(path.parent)
-    return database, head
-
-
-def _is_unborn(database: sqlite3.Connection) -> bool:
-    """Tell whether a creation was begun and not committed."""
-    marks = [
-        database.execute(f"PRAGMA {name}").fetchone()[0]
-        for name in ("application_id", "user_version")
-    ]
-    return marks == [0, 0] and not database.execute("SELECT 1 FROM sqlite_master").fetchall()
-
-
-def _create(database: sqlite3.Connection) -> None:
-    database.execute("PRAGMA page_size=1024")  # one event dirties one page: less to write
-    database.execute("PRAGMA journal_mode=WAL")
-    database.execute("BEGIN IMMEDIATE")
-    for statement in journal_schema.SCHEMA.values():
-        database.execute(statement)
-    database.execute(f"PRAGMA application_id={journal_schema.APPLICATION_ID}")
-    database.execute(f"PRAGMA user_version={journal_schema.SCHEMA_VERSION}")
-    database.execute("COMMIT")

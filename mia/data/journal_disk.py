@@ -101,9 +101,9 @@ class Reserve:
 
     def fill(self) -> bool:
         """Take the room; tell whether it could be had."""
-        if self._path.exists() and self._path.stat().st_size >= self._size:
-            return True
         try:
+            if self._path.exists() and self._path.stat().st_size >= self._size:
+                return True
             with open(self._path, "wb", opener=_private) as file:
                 for _ in range(0, self._size, 1 << 16):
                     # Real bytes: a hole in a file reserves nothing.

@@ -50,8 +50,7 @@ _decode = msgspec.json.Decoder().decode
 Row = tuple[int, int, str, bytes, bytes]
 
 
-@dataclass(frozen=True, slots=True)
-class JournalHead:
+class JournalHead(NamedTuple):
     """Number and hash of the last event; number 0 in an empty journal."""
 
     seq: int = 0

@@ -5,6 +5,7 @@ Standard library only: the kill command reads it too.
 
 import os
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 
@@ -14,6 +15,10 @@ if sys.platform == "win32":
     import msvcrt
 else:
     import fcntl
+
+
+_ATTEMPTS = 4
+_PAUSE = 0.02
 
 
 class ProcessLock:
@@ -47,7 +52,7 @@ class ProcessLock:
             If another process has it, naming that process.
         """
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
-        if not _lock(handle):
+        if not _lock_soon(handle):
             os.close(handle)
             raise AlreadyRunning(
                 f"{what} is held by process {holder(self.path) or 'unknown'}: "
@@ -85,6 +90,15 @@ def is_held(path: Path) -> bool:
         return not _lock(handle)
     finally:
         os.close(handle)
+
+
+def _lock_soon(handle: int) -> bool:
+    # Somebody who only asks whether it is held has it for a moment, too.
+    for _ in range(_ATTEMPTS):
+        if _lock(handle):
+            return True
+        time.sleep(_PAUSE)
+    return False
 
 
 def _lock(handle: int) -> bool:

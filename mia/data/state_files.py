@@ -6,9 +6,8 @@ Standard library only, so that the kill command can read them when nothing else 
 import json
 import os
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 LOCK = "lock"
 RUN = "run.json"
@@ -25,8 +24,7 @@ KILL_STATE = "kill.state"
 _NAMELESS = "by hand"
 
 
-@dataclass(frozen=True, slots=True)
-class KillCommand:
+class KillCommand(NamedTuple):
     """A command to the trader.
 
     Attributes
@@ -44,8 +42,7 @@ class KillCommand:
     ts: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class KillAnswer:
+class KillAnswer(NamedTuple):
     """What the trader says to a command.
 
     Attributes
@@ -62,8 +59,7 @@ class KillAnswer:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunInfo:
+class RunInfo(NamedTuple):
     """How the trader runs; stays when it dies.
 
     Attributes
@@ -117,7 +113,7 @@ def write_private(path: Path, text: str) -> None:
 
 def write_command(path: Path, command: KillCommand) -> None:
     """Write a command."""
-    write_private(path, json.dumps(asdict(command)) + "\n")
+    write_private(path, json.dumps(command._asdict()) + "\n")
 
 
 def read_command(path: Path) -> KillCommand | None:
@@ -146,7 +142,7 @@ def read_command(path: Path) -> KillCommand | None:
 
 def write_answer(path: Path, answer: KillAnswer) -> None:
     """Write the trader's answer."""
-    write_private(path, json.dumps(asdict(answer)) + "\n")
+    write_private(path, json.dumps(answer._asdict()) + "\n")
 
 
 def read_answer(path: Path) -> KillAnswer | None:
@@ -160,7 +156,7 @@ def read_answer(path: Path) -> KillAnswer | None:
 
 def write_run(path: Path, run: RunInfo) -> None:
     """Write how the trader runs."""
-    write_private(path, json.dumps(asdict(run), indent=1) + "\n")
+    write_private(path, json.dumps(run._asdict(), indent=1) + "\n")
 
 
 def read_run(path: Path) -> RunInfo | None:

@@ -136,8 +136,10 @@ class BrokerReports:
                 self._query = text
             return None
         bracket = self._ledger.brackets[leg.bracket_id]
-        if report.con_id and bracket.con_id and report.con_id != bracket.con_id:
-            text = f"execution {report.exec_id} of {leg.ref} is in {report.contract}, not in ours"
+        foreign = report.con_id and bracket.con_id and report.con_id != bracket.con_id
+        if foreign or report.quantity < 0 or report.side not in (-1, 1):
+            text = f"execution {report.exec_id} of {leg.ref} cannot be: {report.side} "
+            text += f"{report.quantity} {report.contract}"
             self._log.alarm(Trouble.UNKNOWN_POSITION, report.contract, text, HALT)
             self._query = text
             return None

@@ -127,7 +127,8 @@ class GateFacts:
     limit_down, limit_up : int, optional
         Daily price limits in ticks; None where the exchange has none now.
     exposure : int, optional
-        Position with every entry of the order's side filled, signed, in MES contracts.
+        Held on the order's side with every entry of that side filled, in MES contracts, at
+        least 0; see `OrderManager.exposure`.
     realized, open_pnl, worst_pnl : float
         USD of the session: closed, at the last price, and with the stop filled.
     """
@@ -374,10 +375,10 @@ class LastGate:
     def _by_position(self, order: BracketOrder, facts: GateFacts) -> Refusal | None:
         limits = self._limits
         unit = UNITS[order.symbol]
-        if facts.exposure is None:
+        if facts.exposure is None or facts.exposure < 0:
             return Refusal(Refused.POSITION, "the position is not known")
-        after = facts.exposure + order.side * order.quantity * unit
-        if not abs(after) <= limits.max_size * UNITS["ES"]:
+        after = facts.exposure + order.quantity * unit
+        if not after <= limits.max_size * UNITS["ES"]:
             text = f"the position could become {after / UNITS['ES']:g} ES"
             return Refusal(Refused.POSITION, f"{text}, allowed {limits.max_size}")
         ticks = (order.entry - order.stop) * order.side + 2 * limits.slip_ticks

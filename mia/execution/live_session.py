@@ -180,6 +180,8 @@ class LiveSession:
         self.market_link = LinkState.DISCONNECTED
         self.heard_at = 0.0
         self.is_ready = False
+        self.market_halted = False
+        self.price_limits: tuple[int | None, int | None] = (None, None)
         self._commands = commands
         self._store = store
         self._clock = clock
@@ -191,13 +193,17 @@ class LiveSession:
         self._drains = False
         self._work: asyncio.Task[None] | None = None
         self._asked: set[str] = set()
-        self._server_time = 0
         self._lost_at: int | None = None
         self._skewed = False
 
     def attach(self, orders: Connection, market: Connection) -> None:
         """Take the connections, of which the session is a listener."""
         self._orders, self._market = orders, market
+
+    @property
+    def now(self) -> int:
+        """Time of the session's clock, ns UTC."""
+        return self._clock.now()
 
     # Market data.
 
@@ -440,7 +446,7 @@ class LiveSession:
         self._answer_command()
 
     def _answer_command(self) -> None:
-        if self._commands.awaits_done and self.trader.position is None:
+        if self.trader.position is None:
             self._commands.done("no entry works and nothing is held")
 
     def _leave_nothing(self) -> None:
@@ -474,7 +480,6 @@ class LiveSession:
 
     def _on_time(self, which: str, ts: int) -> None:
         self._asked.discard(which)
-        self._server_time = ts
         if isinstance(self._clock, MarketClock):
             self._clock.hear(ts)
         elif which == "orders":

@@ -17,6 +17,7 @@ from mia.execution.order_states import DONE, NEVER_SENT, Bracket, Execution, Leg
 PREFIX = "order."
 
 _ACTIVE = frozenset({BrokerStatus.PRE_SUBMITTED, BrokerStatus.SUBMITTED})
+FILLED = BrokerStatus.FILLED.value
 _WISHES = {"cancel": "cancel_wanted", "flatten": "flatten_wanted"}
 
 
@@ -211,7 +212,7 @@ class OrderLedger:
         self._learn(leg, p)
         leg.told = max(leg.told, p["filled"])
         if status is BrokerStatus.FILLED:
-            leg.told = max(leg.told, p["filled"] + p["remaining"], leg.quantity)
+            leg.told = max(leg.told, p["filled"] + p["remaining"])
         perm = p.get("perm_id", 0)
         before = leg.perms.get(perm, "")
         if perm:
@@ -331,6 +332,7 @@ class OrderLedger:
     def _on_settled(self, p: Mapping[str, Any]) -> None:
         leg = self._legs[p["ref"]]
         leg.told = leg.filled
+        self._after_fill(leg)
 
     def _on_foreign(self, p: Mapping[str, Any]) -> None:
         if p["works"]:
@@ -361,5 +363,7 @@ class OrderLedger:
                 self._end(leg, LegState.FILLED, leg.reason)
         elif leg.state is LegState.FILLED:
             self._end(leg, LegState.CANCELLED, "an execution was taken back")
+        elif leg.may_fill and not leg.missing and set(leg.perms.values()) == {FILLED}:
+            self._end(leg, LegState.FILLED, "over at the broker with less than its size")
         elif leg.filled > 0 and leg.state in (LegState.SENT, LegState.WORKING, LegState.UNKNOWN):
             leg.state = LegState.PARTIAL

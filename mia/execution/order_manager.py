@@ -212,24 +212,25 @@ class OrderManager:
         return self.keeper.reconciled
 
     def exposure(self, side: int) -> int:
-        """Return the position as it would be with every entry of one side filled.
+        """Return what is held on one side once every entry of that side has filled.
 
-        Foreign contracts count where they are adopted.
+        A position of the other side offsets nothing: its stop may close it first. Foreign
+        contracts count where they are adopted.
 
         Returns
         -------
         int
-            Signed, in MES contracts: one ES is ten.
+            At least 0, in MES contracts: one ES is ten.
         """
         held = 0
         for bracket in self.ledger.live():
-            quantity = bracket.position
+            quantity = max(0, bracket.position * side)
             if bracket.order.side == side:
-                quantity += side * bracket.entry.remaining
+                quantity += bracket.entry.remaining
             held += quantity * UNITS[bracket.order.symbol]
         if self.settings.foreign == "adopt":
             for contract, quantity in self.ledger.quarantine.items():
-                held += quantity * UNITS.get(contract[:-3], UNITS["ES"])
+                held += max(0, quantity * side) * UNITS.get(contract[:-3], UNITS["ES"])
         return held
 
     def state_hash(self) -> str:

@@ -194,13 +194,21 @@ class Reconciler:
         for report in snapshot.positions:
             if report.account == self._settings.account:
                 held[report.contract] = held.get(report.contract, 0) + report.quantity
+        others: dict[str, int] = {}
+        newest = {report.identity: report for report in snapshot.executions}
+        for trade in newest.values():
+            mine = self._reports.leg_of(trade) is not None
+            if trade.account == self._settings.account and not mine:
+                signed = trade.side * trade.quantity
+                others[trade.contract] = others.get(trade.contract, 0) + signed
         ours = {bracket.order.contract for bracket in self._ledger.live()}
         for contract in sorted(ours | set(held) | set(self._ledger.quarantine)):
             there = held.get(contract, 0)
             if contract in touched and there != self._ledger.position(contract):
                 done.retry = f"{contract} was traded while the snapshot was taken"
                 continue
-            self._explain(contract, there, done)
+            foreign = others.get(contract)
+            self._explain(contract, there, foreign, done)
             rest = there - self._ledger.position(contract)
             if rest != self._ledger.quarantine.get(contract, 0):
                 payload = {"contract": contract, "quantity": rest}
@@ -208,6 +216,7 @@ class Reconciler:
                 self._tell_of(contract, there, rest)
             if rest:
                 done.quarantined[contract] = rest
+            if rest != (foreign or 0):
                 continue
             for bracket in self._brackets(contract):
                 self._settle(bracket, done)
@@ -221,37 +230,56 @@ class Reconciler:
     def _brackets(self, contract: str) -> list[Bracket]:
         return [b for b in self._ledger.live() if b.order.contract == contract]
 
-    def _explain(self, contract: str, there: int, done: Reconciliation) -> None:
-        """Infer the fills that a position shows and no execution does, where they are certain."""
+    def _explain(
+        self, contract: str, there: int, foreign: int | None, done: Reconciliation
+    ) -> None:
+        """Infer the fills that a position shows and no execution does, where they are certain.
+
+        Parameters
+        ----------
+        there : int
+            Contracts that the broker shows.
+        foreign : int, optional
+            Contracts that executions of others account for, None without any. Where others
+            trade, or a difference stands already, only what a status claimed is inferred.
+        """
         brackets = self._brackets(contract)
         missing = [leg for b in brackets for leg in b.legs.values() if leg.missing]
+        known = self._ledger.quarantine.get(contract)
         difference = there - self._ledger.position(contract)
-        if missing and sum(leg.side * leg.missing for leg in missing) == difference:
-            for leg in missing:
-                self._infer(leg, leg.told, done)
-            return
-        for bracket in brackets:
+        claimed = sum(leg.side * leg.missing for leg in missing)
+        for others in (foreign or 0, known or 0):
+            if missing and difference == claimed + others:
+                for leg in missing:
+                    self._infer(leg, leg.told, done)
+                return
+            if difference == others:
+                return
+        for bracket in brackets if foreign is None and known is None else ():
             difference = there - self._ledger.position(contract)
-            entry, open_quantity = bracket.entry, bracket.open
             if not difference:
                 return
-            children = [leg for leg in bracket.exits if leg.may_fill]
-            gone = [leg for leg in bracket.exits if not leg.may_fill and not leg.filled]
-            rest = entry.quantity - entry.filled
-            if not entry.may_fill and children and difference == entry.side * rest:
-                # Children leave with a parent that was cancelled: these have seen it fill.
-                self._infer(entry, entry.quantity, done)
-            elif (
-                open_quantity > 0
-                and not children
-                and gone
-                and difference == -bracket.order.side * open_quantity
-            ):
-                # One of them closed it and took the others along; the stop is the worse.
-                flat = [leg for leg in gone if leg.role is OrderRole.FLATTEN]
-                stops = [leg for leg in gone if leg.role is OrderRole.STOP]
-                leg = (flat or stops or gone)[-1]
-                self._infer(leg, leg.filled + open_quantity, done)
+            self._explain_by_position(bracket, difference, done)
+
+    def _explain_by_position(self, bracket: Bracket, difference: int, done: Reconciliation) -> None:
+        entry, open_quantity = bracket.entry, bracket.open
+        children = [leg for leg in bracket.exits if leg.may_fill]
+        gone = [leg for leg in bracket.exits if not leg.may_fill and not leg.filled]
+        rest = entry.quantity - entry.filled
+        if not entry.may_fill and children and rest and difference == entry.side * rest:
+            # Children leave with a parent that was cancelled: these have seen it fill.
+            self._infer(entry, entry.quantity, done)
+        elif (
+            open_quantity > 0
+            and not children
+            and gone
+            and difference == -bracket.order.side * open_quantity
+        ):
+            # One of them closed it and took the others along; the stop is the worse.
+            flat = [leg for leg in gone if leg.role is OrderRole.FLATTEN]
+            stops = [leg for leg in gone if leg.role is OrderRole.STOP]
+            leg = (flat or stops or gone)[-1]
+            self._infer(leg, leg.filled + open_quantity, done)
 
     def _infer(self, leg: Leg, quantity: int, done: Reconciliation) -> None:
         self._reports.infer(leg, quantity, leg.price or self._manager.last_price)

@@ -6,7 +6,7 @@ is decided upon: exits first, then a new proposal. Nothing that is decided at a 
 the data before it, and an order acts from the data after it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -331,6 +331,10 @@ class SimpleTrader:
         if any(setup.traded for setup in context.setups):
             self._propose(context, facts)
 
+    def exposure(self) -> Exposure:
+        """Return the account as the kill switch sees it, at the last price."""
+        return self._exposure(self._last_price)[0]
+
     def _exposure(self, price: float) -> tuple[Exposure, bool]:
         """Return the account as the kill switch sees it, and whether an entry has filled."""
         position = self.position
@@ -455,6 +459,20 @@ class SimpleTrader:
             # The exchange closed what had filled; the rest of the entry must not open it again.
             self.broker.cancel_entry(position.trade_id, fill.ts)
             position.bars_left = 0
+
+    def catch_up(self, fills: Sequence[Fill]) -> None:
+        """Book the fills of the adopted position that an earlier run had not booked.
+
+        Parameters
+        ----------
+        fills : sequence of Fill
+            All of its fills, in order.
+        """
+        position = self.position
+        if position is not None:
+            for fill in fills[len(position.fills) :]:
+                self._take_fill(fill)
+            self._settle()
 
     def correct(
         self, bracket_id: str, old: tuple[OrderRole, int, int], quantity: int, price: int

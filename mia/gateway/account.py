@@ -154,6 +154,13 @@ class Account:
         self._ledger.append(_Entry(contract, quantity, price, commission, execution))
         return self._book(contract, quantity, price, commission)
 
+    def settle(self, contract: ApiContract, price: float) -> None:
+        """Close what is held of a contract at its final price, without commission."""
+        quantity = self.quantity(contract.con_id)
+        if quantity:
+            name = f"settlement of {contract.con_id} at {len(self._ledger)}"
+            self.apply(contract, -quantity, price, 0.0, name)
+
     def rebook(self, execution: str, price: float | None) -> None:
         """Correct the price of a fill, or strike the fill out with a price of None.
 

@@ -10,7 +10,7 @@ from mia.gateway import replies
 from mia.gateway.account import Account
 from mia.gateway.executions import ExecutionFilter
 from mia.gateway.model import ApiContract
-from mia.gateway.replies import Reply
+from mia.gateway.replies import Reply, zone_of
 
 if TYPE_CHECKING:
     from mia.gateway.client_session import ClientSession
@@ -308,8 +308,8 @@ def _since(text: str, zone: str) -> int | None:
     for form, utc in (("%Y%m%d-%H:%M:%S", True), ("%Y%m%d %H:%M:%S", False)):
         try:
             moment = datetime.strptime(" ".join(text.split()[:2]), form)
-            named = text.split()[2:] or [zone]
-            place = UTC if utc else ZoneInfo(named[0] or "UTC")
+            named = text.split()[2:]
+            place = UTC if utc else ZoneInfo(named[0]) if named else zone_of(zone or "UTC")
         except (ValueError, KeyError, OSError):
             continue
         return int(moment.replace(tzinfo=place).timestamp()) * SECOND

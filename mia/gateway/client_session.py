@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 GREETING = b"API\0"
 VERSIONS = re.compile(r"v([0-9]{1,5})(?:\.\.([0-9]{1,5}))?(?: (.*))?")
+PACE = "+PACEAPI"
+CURRENT_TIME = b"49\0"
+
 NO_REQUEST = -1
 NOTICES = (
     (2104, "Market data farm connection is OK:usfuture"),
@@ -45,7 +48,7 @@ class Interceptor(Protocol):
 
     @property
     def active(self) -> bool:
-        """Whether messages have to pass; while not they cost one look at this."""
+        """Whether what is sent has to pass; while not it costs one look at this."""
         ...
 
     def defer(self, action: Callable[[], None]) -> bool:
@@ -135,6 +138,7 @@ class ClientSession(asyncio.Protocol):
         self._greeted = False
         self._out: list[bytes] = []
         self._flushing = False
+        self._paced = False
         self._rate = MessageRate(gateway.options.limits)
         self._writable = asyncio.Event()
         self._writable.set()
@@ -204,9 +208,9 @@ class ClientSession(asyncio.Protocol):
             if interceptor is None or not interceptor.defer(lambda: self._agree(body)):
                 self._agree(body)
             return
-        if not self._within_rate():
+        if not self._within_rate(body):
             return
-        if interceptor is not None and interceptor.active and is_text(body):
+        if interceptor is not None and is_text(body):
             interceptor.incoming(self, body[:-1].decode("utf-8").split("\0"))
         else:
             self._act(body)
@@ -292,8 +296,14 @@ class ClientSession(asyncio.Protocol):
             self._flushing = True
             asyncio.get_running_loop().call_soon(self.flush)
 
-    def _within_rate(self) -> bool:
-        """Count a message; send why if it is one too many, which may close the connection."""
+    def _within_rate(self, body: bytes) -> bool:
+        """Count a message; send why if it is one too many, which may close the connection.
+
+        A client that asked to be paced is not counted, nor is the question that moves lock-step.
+        """
+        moves = self.gateway.options.lockstep and body.startswith(CURRENT_TIME)
+        if self._paced or moves:
+            return True
         verdict = self._rate.take(time.monotonic())
         if verdict == "ok":
             return True
@@ -333,6 +343,7 @@ class ClientSession(asyncio.Protocol):
             self.fail(f"the client speaks versions {lowest} to {highest}")
             return
         self.version = version
+        self._paced = match[3] is not None and PACE in match[3].split()
         interceptor = self.gateway.interceptor
         now = self.gateway.wall_time()
         self._put(frame((str(version), now if interceptor is None else interceptor.handshake(now))))

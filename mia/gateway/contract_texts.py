@@ -1,6 +1,7 @@
 """What contractDetails says of a contract: names, hours, rules."""
 
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 
 from mia.core import sessions
 from mia.core.calendar_table import LAST_SESSION, to_date, to_session_id
@@ -97,6 +98,7 @@ def _span(start: int, end: int, hours_behind: int) -> str:
     return f"{begins:%Y%m%d:%H%M}-{ends:%Y%m%d:%H%M}"
 
 
+@lru_cache(maxsize=64)
 def futures_hours(session_id: int, *, liquid: bool) -> str:
     """Return the hours of index futures for some days, clock of Chicago.
 
@@ -112,12 +114,13 @@ def futures_hours(session_id: int, *, liquid: bool) -> str:
         spans = sessions.expected_intervals(day)
         if liquid:
             spans = [(max(a, first), min(b, last)) for a, b in spans]
-            spans = [(a, b) for a, b in spans if a < b]
+            spans = [(a, b) for a, b in spans if a < b and is_cash_day(day)]
         closed = f"{day}:CLOSED"
         parts.append(",".join(_span(a, b, 1) for a, b in spans) if spans else closed)
     return ";".join(parts)
 
 
+@lru_cache(maxsize=64)
 def cash_hours(session_id: int, *, options: bool) -> str:
     """Return the hours of the index, clock of New York, or of its options, clock of Chicago."""
     parts = []

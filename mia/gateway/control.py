@@ -12,7 +12,8 @@ from typing import Any, Protocol
 
 from mia.errors import ConfigError, MiaError
 from mia.gateway.fault_scenario import read_fault
-from mia.gateway.faults import FaultBox, FaultGateway
+from mia.gateway.fault_target import FaultGateway
+from mia.gateway.faults import FaultBox
 
 _LONGEST = 1 << 20
 

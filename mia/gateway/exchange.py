@@ -24,7 +24,7 @@ from mia.gateway.market_hours import CHICAGO
 from mia.gateway.model import ApiContract, ApiOrder, ExchangeListener, Execution, OrderRecord
 from mia.gateway.order_book import OrderBook
 from mia.gateway.order_desk import STAGED, DeskSettings, OrderDesk
-from mia.gateway.order_intake import Bound, OrderIntake, tape_of
+from mia.gateway.order_intake import Bound, OrderIntake, has_expired, tape_of
 from mia.gateway.order_rules import Refusal
 
 FIRST_PERM_ID = 1_200_000_001
@@ -144,6 +144,21 @@ class Exchange:
             raise BrokerError(f"an order placed by hand is refused: {answer.text}")
         return answer
 
+    def place_twin(self, client_id: int, order: ApiOrder, contract: ApiContract) -> int:
+        """Let a second order live under an order id; return its permanent id.
+
+        So a change that crosses a lost connection may end: the old order and the new one work.
+
+        Raises
+        ------
+        BrokerError
+            If the order is refused.
+        """
+        answer = self._intake.place_twin(client_id, order, contract)
+        if isinstance(answer, Refusal):
+            raise BrokerError(f"a second order {order.order_id} is refused: {answer.text}")
+        return answer
+
     def bind(self) -> list[Bound]:
         """Give the live orders placed by hand ids of client 0, negative ones, and list those."""
         return self._intake.bind()
@@ -188,6 +203,11 @@ class Exchange:
             if filled:
                 return start
         return stop
+
+    def order(self, client_id: int, order_id: int) -> OrderRecord | None:
+        """Return the order that a client knows by an id, None if there is none."""
+        work = self._book.find(client_id, order_id)
+        return None if work is None else work.record.copy()
 
     def open_orders(self, client_id: int | None = None) -> list[OrderRecord]:
         """Return the live orders of a client, or of all; staged ones are nobody's business."""
@@ -293,6 +313,19 @@ class Exchange:
             for account in self.accounts.values():
                 account.start_day()
         self._desk.keep_hours(ts)
+        self._settle_expired(ts)
+
+    def _settle_expired(self, ts: int) -> None:
+        """End the orders of contracts that have expired, and settle their positions in cash."""
+        for work in self._book.live():
+            if has_expired(work.record.contract, ts):
+                self._desk.end_contract(work.record.contract.con_id, ts)
+        for account in self.accounts.values():
+            for held in list(account.positions.values()):
+                if held.quantity and has_expired(held.contract, ts):
+                    price = self.last_price(held.contract)
+                    account.settle(held.contract, held.average_price if price is None else price)
+                    self._listener.on_position(account.name, held.contract)
 
     def _match(self, floor: Floor, block: TradeBlock, start: int, stop: int) -> tuple[int, bool]:
         brought = []

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 
 from mia.gateway.fault_scenario import Fault
-from mia.gateway.faults import FaultBox, FaultLink
+from mia.gateway.fault_target import FaultLink
+from mia.gateway.faults import FaultBox
 
 Act = Callable[[FaultBox, Fault, list[FaultLink]], None]
 
@@ -26,6 +27,7 @@ _OK = {
     "contracts": (2158, "Sec-def data farm connection is OK:"),
 }
 COMPETING = "No market data during competing live session"
+HALTED_TICK = "49"
 _LIVE_REQUESTS = frozenset({1, 50, 97})
 
 
@@ -175,14 +177,27 @@ def _position(box: FaultBox, fault: Fault, links: list[FaultLink]) -> None:
     box.gateway.seed_position(fault["symbol"], fault["quantity"], fault["price"])
 
 
+def _set_halt(box: FaultBox, links: list[FaultLink], halted: bool) -> None:
+    box.gateway.halt(halted)
+    for link in links:
+        for (client, request), kind in list(box.requests.items()):
+            if client == link.client_id and kind == 1:
+                box.send(link, ["45", "6", str(request), HALTED_TICK, "1.0" if halted else "0.0"])
+    if halted:
+        box.quiet.add("halt")
+    else:
+        box.quiet.discard("halt")
+
+
 def _halt(box: FaultBox, fault: Fault, links: list[FaultLink]) -> None:
-    box.gateway.halt(True)
+    _set_halt(box, links, True)
     if fault["seconds"] > 0:
-        box.gateway.later(fault["seconds"], lambda: box.gateway.halt(False))
+        box.gateway.later(fault["seconds"], lambda: _set_halt(box, list(box.gateway.links), False))
 
 
 def _resume(box: FaultBox, fault: Fault, links: list[FaultLink]) -> None:
-    box.gateway.halt(False)
+    box.quiet.discard("halt")
+    _set_halt(box, links, False)
 
 
 def _limit(box: FaultBox, fault: Fault, links: list[FaultLink]) -> None:
@@ -216,3 +231,6 @@ _ACTS: dict[str, Act] = {
     "price_limit": _limit,
     "jump": _jump,
 }
+
+NAMES = frozenset(_ACTS)
+"""Faults that happen here."""

@@ -6,7 +6,8 @@ from zoneinfo import ZoneInfo
 
 from mia.gateway.fault_kinds import COMMISSION, EXECUTION, ORDER_STATUS
 from mia.gateway.fault_scenario import Fault, Frame
-from mia.gateway.faults import FaultBox, FaultLink, error_fields
+from mia.gateway.fault_target import FaultLink
+from mia.gateway.faults import FaultBox, error_fields
 
 Fields = list[str]
 Act = Callable[[FaultBox, Fault, FaultLink, Frame], list[Fields]]
@@ -258,3 +259,6 @@ _ACTS: dict[str, Act] = {
     "delayed_data": _delayed,
     "bad_tick": _bad_tick,
 }
+
+NAMES = frozenset(_ACTS)
+"""Faults that happen here."""

@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from mia.gateway.fault_replies import text_of
 from mia.gateway.fault_scenario import Fault, Frame
-from mia.gateway.faults import FaultBox, FaultLink
+from mia.gateway.fault_target import FaultLink
+from mia.gateway.faults import FaultBox
 
 Act = Callable[[FaultBox, Fault, FaultLink, Frame], bool]
 
@@ -119,3 +120,6 @@ _ACTS: dict[str, Act] = {
     "no_market_data": _refused,
     "client_id_taken": _taken,
 }
+
+NAMES = frozenset(_ACTS)
+"""Faults that happen here."""

@@ -164,7 +164,7 @@ def read_scenario(path: Path) -> list[Fault]:
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} cannot be read: {error}") from None
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{path} is no TOML: {error}") from None
+        raise ConfigError(f"{path} is no TOML: {' '.join(str(error).split())}") from None
     unknown = sorted(set(content) - {"fault"})
     if unknown:
         raise ConfigError(f"{path} holds {unknown[0]!r}: a scenario is a list of [[fault]] tables")

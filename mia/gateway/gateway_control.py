@@ -5,9 +5,11 @@ from collections.abc import Callable, Coroutine, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from mia.config.instruments import TICK
 from mia.core.sessions import SECOND
 from mia.errors import ConfigError
-from mia.gateway.faults import FaultBox, FaultLink
+from mia.gateway.fault_target import FaultLink
+from mia.gateway.faults import FaultBox
 from mia.gateway.model import ApiContract, ApiOrder, OrderRecord
 from mia.gateway.query import ContractQuery
 
@@ -109,7 +111,7 @@ class GatewayControl:
             If the symbol is unknown.
         """
         contract = self._contract(symbol)
-        paid = price or self._gateway.exchange.last_price(contract) or 0.0
+        paid = price or (self._gateway.market.day.last or 0) * TICK
         self._gateway.exchange.seed_position(self._account, contract, quantity, paid)
 
     def correct_execution(self, exec_id: str, price: float) -> None:
@@ -127,14 +129,9 @@ class GatewayControl:
     def limit_price(self, points: float) -> None:
         """Refuse limit orders further than so many points from the last price; 0 ends that."""
         gateway = self._gateway
-        contract = self._contract("ES")
-        last = gateway.exchange.last_price(contract)
-        if not points or last is None:
-            gateway.exchange.set_price_limits(gateway.market.front, None)
-            return
-        low = round((last - points) / contract.min_tick)
-        high = round((last + points) / contract.min_tick)
-        gateway.exchange.set_price_limits(gateway.market.front, (low, high))
+        last, distance = gateway.market.day.last, round(points / TICK)
+        limits = (last - distance, last + distance) if distance and last is not None else None
+        gateway.exchange.set_price_limits(gateway.market.front, limits)
 
     def jump(self, seconds: float) -> None:
         """Let the market run on at once, orders included."""

@@ -17,8 +17,6 @@ class Limits:
         reqMktData of all clients together.
     tick_by_tick_lines, depth_lines : int
         For each 100 lines of market data.
-    tick_by_tick_pause_s : float
-        Between two tick-by-tick requests of a kind for one contract, real seconds.
     historical_requests, historical_window_s : int, float
         Requests for history in a span of real seconds.
     historical_burst, historical_burst_s : int, float
@@ -36,7 +34,6 @@ class Limits:
     market_data_lines: int = 100
     tick_by_tick_lines: int = 3
     depth_lines: int = 3
-    tick_by_tick_pause_s: float = 0.0
     historical_requests: int = 60
     historical_window_s: float = 600.0
     historical_burst: int = 6

@@ -1,7 +1,7 @@
 """What the market is at market time: tape, quote, figures of the day."""
 
 from bisect import bisect_right
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,6 +12,10 @@ from mia.data.contracts import parse_contract
 from mia.errors import DataError
 from mia.gateway.model import ApiContract
 from mia.gateway.tape import SessionTape, TapeSource
+
+MONTH_TICKS = 60
+MONTH_SHARE = 50
+"""Of a month beside the leading one: ticks dearer for each quarter later, one trade in so many."""
 
 LIVE_ROOTS = ("ES", "MES")
 """Futures that trade at the prices of the tape; MES costs what ES costs."""
@@ -47,8 +51,6 @@ class DayFigures:
     last_ts: int = 0
     bid: int | None = None
     ask: int | None = None
-    bid_size: int = 0
-    ask_size: int = 0
     open: int | None = None
     high: int | None = None
     low: int | None = None
@@ -56,6 +58,29 @@ class DayFigures:
     volume: int = 0
     notional: int = 0
     count: int = 0
+
+    def shifted(self, quarters: int) -> "DayFigures":
+        """Return the day of a month that expires so many quarters later."""
+
+        def dearer(price: int | None) -> int | None:
+            return None if price is None else price + quarters * MONTH_TICKS
+
+        volume = -(-self.volume // MONTH_SHARE)
+        mean = self.notional // self.volume if self.volume else 0
+        return replace(
+            self,
+            last=dearer(self.last),
+            last_size=1,
+            bid=dearer(self.bid),
+            ask=dearer(self.ask),
+            open=dearer(self.open),
+            high=dearer(self.high),
+            low=dearer(self.low),
+            close=dearer(self.close),
+            volume=volume,
+            notional=(mean + quarters * MONTH_TICKS) * volume,
+            count=-(-self.count // MONTH_SHARE),
+        )
 
     @property
     def vwap(self) -> float:
@@ -84,6 +109,7 @@ class Market:
         self.day = DayFigures()
         self._tape = 0
         self._row = 0
+        self._quoted: tuple[SessionTape, int] | None = None
         if not self._load():
             raise DataError(f"{source.name} has no trades")
         first = int(self.tapes[0].ts[0])
@@ -131,6 +157,18 @@ class Market:
             and contract.name[len(contract.symbol) :] == tape.contract[-3:]
         )
 
+    def quarters_away(self, contract: ApiContract, tape: SessionTape) -> int | None:
+        """Return how many quarters a future expires after that of a tape; None if unrelated."""
+        if contract.sec_type != "FUT" or contract.symbol not in LIVE_ROOTS:
+            return None
+        asked, held = parse_contract(contract.name), parse_contract(tape.contract)
+        return (asked.year - held.year) * 4 + (asked.month - held.month) // 3
+
+    def figures(self, contract: ApiContract) -> DayFigures:
+        """Return the day of a future: that of the tape, or made from it for another month."""
+        quarters = self.quarters_away(contract, self.tapes[self._tape])
+        return self.day.shifted(quarters) if quarters else self.day
+
     def next_second(self) -> int | None:
         """Return the second of the next trade, ns UTC, None when the tape has ended."""
         while self._row >= len(self.tapes[self._tape]):
@@ -173,6 +211,10 @@ class Market:
         row = max(int(np.searchsorted(books.ts_event, second, side="right")) - 1, 0)
         return int(books.bid_size[row, 0]), int(books.ask_size[row, 0])
 
+    def sizes_now(self) -> tuple[int, int]:
+        """Return the sizes at the bid and the ask of market time; 0 before there is a quote."""
+        return (0, 0) if self._quoted is None else self.quote_sizes(*self._quoted)
+
     def book(self) -> tuple[list[tuple[int, int]], list[tuple[int, int]]]:
         """Return (price, size) of bids and asks, best first, ticks; empty without a book.
 
@@ -195,6 +237,10 @@ class Market:
         if self._row:
             slices.append(TapeSlice(self.tapes[self._tape], 0, self._row))
         return slices
+
+    def recent(self) -> list[TapeSlice]:
+        """Return the trades up to market time of this session and the one before."""
+        return self.passed()[-2:]
 
     def price_at(self, ts: int) -> float | None:
         """Return the last price on the tape at a time (also a later one), points."""
@@ -233,8 +279,8 @@ class Market:
         day.volume += int(size.sum())
         day.notional += int(np.dot(price.astype(np.int64), size.astype(np.int64)))
         day.count += stop - start
-        known = np.flatnonzero(tape.known_quotes()[start:stop])
+        known = np.flatnonzero(tape.known_quotes[start:stop])
         if len(known):
             row = start + int(known[-1])
             day.bid, day.ask = int(tape.bid[row]), int(tape.ask[row])
-            day.bid_size, day.ask_size = self.quote_sizes(tape, int(tape.second[row]))
+            self._quoted = (tape, int(tape.second[row]))

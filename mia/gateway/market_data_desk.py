@@ -91,7 +91,7 @@ class MarketDataDesk:
             )
             return
         contract = session.resolve(request_id, query)
-        if contract is None or not gateway.has_data(session, request_id, contract):
+        if contract is None or not gateway.has_data(session, request_id, contract, sampled=True):
             return
         if request_id in self._lines:
             session.error(request_id, 322, "Error processing request:-Duplicate ticker id")
@@ -149,15 +149,16 @@ class MarketDataDesk:
     def _update(self, line: DataLine) -> None:
         kind = line.contract.sec_type
         if kind == "FUT":
-            self._update_future(line, self._gateway.market.day)
+            self._update_future(line, self._gateway.market.figures(line.contract))
         elif kind == "IND":
             self._update_index(line)
         else:
             self._update_option(line)
 
     def _update_future(self, line: DataLine, day: DayFigures) -> None:
-        self._price(line, BID, day.bid, BID_SIZE, day.bid_size)
-        self._price(line, ASK, day.ask, ASK_SIZE, day.ask_size)
+        bid_size, ask_size = self._gateway.market.sizes_now()
+        self._price(line, BID, day.bid, BID_SIZE, bid_size)
+        self._price(line, ASK, day.ask, ASK_SIZE, ask_size)
         self._price(line, LAST, day.last, LAST_SIZE, day.last_size)
         for kind, ticks in ((OPEN, day.open), (HIGH, day.high), (LOW, day.low), (CLOSE, day.close)):
             self._price(line, kind, ticks)

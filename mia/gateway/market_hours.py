@@ -61,6 +61,15 @@ def next_open(ts: int) -> int:
     raise AssertionError  # the calendar raises before its days run out
 
 
+def next_liquid(ts: int) -> int:
+    """Return `ts` if it lies in liquid hours, else the time at which the next ones begin."""
+    for session_id in _from(ts):
+        span = liquid_span(session_id)
+        if span is not None and ts < span[1]:
+            return max(ts, span[0])
+    raise AssertionError  # the calendar raises before its days run out
+
+
 def session_end(ts: int) -> int:
     """Return the time at which day orders end that are placed at `ts`."""
     for session_id in _from(ts):

@@ -15,7 +15,13 @@ if TYPE_CHECKING:
 BEAT_S = 0.01
 """Real time between two advances at finite speed."""
 
+MOST_BUSY_S = 0.05
+MOST_OWED_S = 0.25
+"""Real time in one go, and how far behind market time may fall, before clients are heard."""
+
 SLICE_NS = SECOND // 4
+SMOOTH_BELOW = 20.0
+"""Speed below which trades come when they happened rather than at their full second."""
 
 
 class MarketLoop:
@@ -29,6 +35,9 @@ class MarketLoop:
     ----------
     held : bool
         While set, market time stands still.
+    speed : float
+        Market seconds a second without lock-step; at infinity the market moves as fast as clients
+        read, and stands still without one.
     while_down_s : float
         In lock-step, market seconds that pass after the last client has gone; orders are matched.
     """
@@ -38,6 +47,7 @@ class MarketLoop:
         self._changed = asyncio.Event()
         self._waits_for_clients = True
         self.held = False
+        self.speed = gateway.options.speed
         self.while_down_s = gateway.options.while_down_s
 
     def wake(self) -> None:
@@ -52,32 +62,51 @@ class MarketLoop:
             await self._run_clock()
 
     async def _run_clock(self) -> None:
-        gateway = self._gateway
-        market, speed = gateway.market, gateway.options.speed
-        if math.isinf(speed):
-            while True:
-                await self._until_free()
-                self._advance_clock(self._next_step())
-                for session in gateway.started():
-                    await session.drained()
-                await asyncio.sleep(0)
         last = time.monotonic()
         owed = 0.0
         while True:
+            if math.isinf(self.speed):
+                await self._step_as_read()
+                last = time.monotonic()
+                continue
             await asyncio.sleep(BEAT_S)
             now = time.monotonic()
-            owed += 0.0 if self.held else (now - last) * speed * SECOND
+            if math.isinf(self.speed):
+                continue
+            owed += 0.0 if self.held else (now - last) * self.speed
             last = now
-            until = market.now + int(owed)
-            owed -= int(owed)
-            while market.now < until:
-                following = market.now + SLICE_NS if speed < 20 else self._next_step()
-                self._advance_clock(min(until, following))
+            # A speed beyond what the machine can do must not keep clients from being heard.
+            owed = min(owed, MOST_OWED_S * self.speed)
+            until = self._gateway.market.now + int(owed * SECOND)
+            owed -= self._catch_up(until, now + MOST_BUSY_S)
 
-    def _advance_clock(self, until: int) -> None:
+    def _catch_up(self, until: int, deadline: float) -> float:
+        """Move market time towards `until`; return the seconds that it moved."""
+        market = self._gateway.market
+        before = market.now
+        while market.now < until and time.monotonic() < deadline:
+            if self.speed < SMOOTH_BELOW:
+                self._advance_clock(min(until, market.now + SLICE_NS), by_second=False)
+            elif self._gateway.needs_seconds():
+                self._advance_clock(min(until, self._next_step()))
+            else:
+                self._advance_clock(min(until, self._next_minute()))
+        return (market.now - before) / SECOND
+
+    async def _step_as_read(self) -> None:
+        """Take a step and wait until all clients have read it."""
+        while self.held or not self._gateway.started():
+            self._changed.clear()
+            await self._changed.wait()
+        slowly = self._gateway.needs_seconds()
+        self._advance_clock(self._next_step() if slowly else self._next_minute())
+        for session in self._gateway.started():
+            await session.drained()
+        await asyncio.sleep(0)
+
+    def _advance_clock(self, until: int, *, by_second: bool = True) -> None:
         """Pass over some time: ticks first, then fills."""
         gateway = self._gateway
-        by_second = until % SECOND == 0
         pieces = gateway.market.advance(until, by_second=by_second)
         for piece in pieces:
             gateway.publish(piece)
@@ -91,11 +120,6 @@ class MarketLoop:
             while at < piece.stop:
                 at, _ = self._gateway.match(piece, at)
 
-    async def _until_free(self) -> None:
-        while self.held:
-            self._changed.clear()
-            await self._changed.wait()
-
     async def _run_lockstep(self) -> None:
         gateway = self._gateway
         while True:
@@ -105,7 +129,7 @@ class MarketLoop:
             await self._all_asked()
             if self._abandoned():
                 continue
-            pieces = gateway.market.advance(self._next_step())
+            pieces = gateway.market.advance(self._next_lockstep())
             gateway.exchange.set_time(gateway.market.now)
             for piece in pieces:
                 gateway.publish(piece)
@@ -159,9 +183,23 @@ class MarketLoop:
             self._match(gateway.market.advance(min(end, self._next_step())))
             gateway.exchange.set_time(gateway.market.now)
 
+    def _next_lockstep(self) -> int:
+        """Return the end of the next step.
+
+        By the minute, what is left of one without orders is a single step: clients that decide
+        at full minutes see the same, and nothing can fill.
+        """
+        gateway = self._gateway
+        minute, trade = self._next_minute(), gateway.market.next_second()
+        whole = gateway.options.lockstep_by_minute and not gateway.needs_seconds()
+        if whole and trade is not None and trade < minute:
+            return minute - SECOND
+        return self._next_step()
+
     def _next_step(self) -> int:
         """Return the next second with a trade, or the next full minute if that is earlier."""
-        market = self._gateway.market
-        minute = (market.now // MINUTE + 1) * MINUTE
-        trade = market.next_second()
+        minute, trade = self._next_minute(), self._gateway.market.next_second()
         return minute if trade is None else min(minute, trade)
+
+    def _next_minute(self) -> int:
+        return (self._gateway.market.now // MINUTE + 1) * MINUTE

@@ -26,6 +26,8 @@ class GatewayOptions:
         Market seconds a second; infinity is as fast as clients read.
     lockstep : bool
         Market time moves only while every client waits for an answer to reqCurrentTime.
+    lockstep_by_minute : bool
+        What is left of a minute is one step while no order is live, instead of one a second.
     version : int
         Highest server version offered.
     zone : str
@@ -45,6 +47,7 @@ class GatewayOptions:
     start: int = 0
     speed: float = 1.0
     lockstep: bool = False
+    lockstep_by_minute: bool = False
     latency_ms: float = 20.0
     version: int = VERSION
     zone: str = "US/Central"

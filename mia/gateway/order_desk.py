@@ -108,6 +108,9 @@ class OrderDesk:
             return Refusal(104, "Cannot modify a filled order.")
         if order.quantity <= record.filled:
             return rules.invalid(f"{record.filled} contracts are filled already")
+        if work.closes_parent and work.parent is not None and work.parent.is_done:
+            most = record.filled + work.parent.open
+            order = replace(order, quantity=min(order.quantity, most))
         grown = order.quantity - record.order.quantity
         same_kind = terms.kind == work.terms.kind
         record.order, work.terms = order, terms
@@ -171,6 +174,12 @@ class OrderDesk:
                 self.finish(work, "Cancelled", now, rules.cancelled())
             elif work.arrived:
                 self.seating.sleep_or_wake(work, now)
+
+    def end_contract(self, con_id: int, now: int) -> None:
+        """Cancel the orders of a contract that trades no more."""
+        for work in self._book.live():
+            if work.record.contract.con_id == con_id and not work.is_done:
+                self.finish(work, "Cancelled", now, rules.cancelled("The contract has expired"))
 
     def refresh(self, work: Work) -> None:
         """Tell an order's status if it has changed."""

@@ -56,6 +56,11 @@ def tape_of(contract: ApiContract) -> str:
     return contract.name
 
 
+def has_expired(contract: ApiContract, ts: int) -> bool:
+    """Tell whether a quarterly future no longer trades; of other contracts it is never known."""
+    return is_contract(contract.name) and parse_contract(contract.name).expiry <= ts
+
+
 class OrderIntake:
     """Takes the requests of clients and of the terminal.
 
@@ -126,6 +131,19 @@ class OrderIntake:
         if isinstance(answer, Refusal):
             return answer
         return self._enter(0, order, contract, answer).record.perm_id
+
+    def place_twin(self, client_id: int, order: ApiOrder, contract: ApiContract) -> int | Refusal:
+        """Place an order under an id that is alive; both work, the client can reach the new one.
+
+        The twin has neither parent nor OCA group: nothing ends it when the other fills.
+        """
+        order = replace(
+            self._completed(order), parent_id=0, oca_group="", oca_type=0, transmit=True
+        )
+        answer = self._check(client_id, order, contract, None)
+        if isinstance(answer, Refusal):
+            return answer
+        return self._enter(client_id, order, contract, answer).record.perm_id
 
     def bind(self) -> list[Bound]:
         """Give the live orders placed by hand ids of client 0, negative ones, and list those."""
@@ -220,7 +238,7 @@ class OrderIntake:
     def _new_refusal(
         self, client_id: int, order: ApiOrder, contract: ApiContract, terms: Terms
     ) -> Refusal | None:
-        if is_contract(contract.name) and parse_contract(contract.name).expiry <= self._clock():
+        if has_expired(contract, self._clock()):
             return rules.rejected(f"The contract {contract.local_symbol} has expired")
         if order.parent_id:
             parent = self._book.find(client_id, order.parent_id)
@@ -314,11 +332,17 @@ class OrderIntake:
             if each.terms.ts_expire:
                 heapq.heappush(self.expiries, each.terms.ts_expire)
             self._desk.acknowledge(each)
-            if not market_hours.is_open(now):
-                opening = _at(market_hours.next_open(now))
-                warning = rules.waits_for_open(record.order, record.contract, opening)
-                self._error(record.client_id, record.order.order_id, warning)
+            self._warn(each, now)
             self._send(each, is_new=True)
+
+    def _warn(self, work: Work, now: int) -> None:
+        """Say when an order will be worked if it is not now."""
+        sleeps = work.is_stop and not work.record.order.outside_rth
+        begin = market_hours.next_liquid(now) if sleeps else market_hours.next_open(now)
+        if begin > now:
+            record = work.record
+            warning = rules.waits_for_open(record.order, record.contract, _at(begin))
+            self._error(record.client_id, record.order.order_id, warning)
 
     def _modify(self, work: Work, order: ApiOrder, terms: Terms) -> None:
         if work.record.status != STAGED:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from mia.gateway import market_replies, replies
-from mia.gateway.catalogue import MARKET_RULES, OPTION_EXCHANGES, OPTION_MULTIPLIER, INDICES, option
+from mia.gateway.catalogue import INDICES, MARKET_RULES, OPTION_EXCHANGES, OPTION_MULTIPLIER, option
 from mia.gateway.contract_texts import about
 from mia.gateway.query import ContractQuery
 

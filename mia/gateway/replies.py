@@ -17,23 +17,23 @@ Reply = tuple[int, tuple[Value, ...]]
 
 
 @cache
-def _zone(name: str) -> ZoneInfo | None:
+def zone_of(name: str) -> ZoneInfo:
+    """Return a zone by its name; what is no zone of the IANA database has the clock of Chicago."""
     try:
         return ZoneInfo(name)
     except (KeyError, ValueError, OSError):
-        return None
+        return ZoneInfo("US/Central")
 
 
 def wall_time(ts: int, zone: str) -> str:
     """Spell a time as ``yyyymmdd hh:mm:ss zone``.
 
-    A name that is no zone of the IANA database is printed with the clock of Chicago, and an
-    empty one gives UTC as ``yyyymmdd-hh:mm:ss``.
+    Without a zone it is UTC, ``yyyymmdd-hh:mm:ss``.
     """
     moment = datetime.fromtimestamp(ts // SECOND, UTC)
     if not zone:
         return f"{moment:%Y%m%d-%H:%M:%S}"
-    local = moment.astimezone(_zone(zone) or _zone("US/Central"))
+    local = moment.astimezone(zone_of(zone))
     return f"{local:%Y%m%d %H:%M:%S} {zone}"
 
 

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 
 from mia.gateway import replies
 from mia.gateway.account_desk import AccountDesk
@@ -18,12 +18,15 @@ from mia.gateway.client_session import (
 )
 from mia.gateway.depth_desk import DepthDesk
 from mia.gateway.exchange import Exchange
-from mia.gateway.market import Market, TapeSlice
+from mia.gateway.history_desk import HistoryDesk
+from mia.gateway.limits import HistoricalPacing
+from mia.gateway.market import LIVE_ROOTS, Market, TapeSlice
 from mia.gateway.market_data_desk import MarketDataDesk
 from mia.gateway.market_loop import MarketLoop
 from mia.gateway.model import ApiContract
 from mia.gateway.option_market import OptionMarket
 from mia.gateway.options import GatewayOptions
+from mia.gateway.realtime_desk import RealtimeDesk
 from mia.gateway.reference_desk import ReferenceDesk
 from mia.gateway.reports import Reports
 from mia.gateway.tape import TapeSource, open_source
@@ -33,6 +36,8 @@ from mia.gateway.trading_desk import TradingDesk
 log = logging.getLogger(__name__)
 
 NOT_SUBSCRIBED = 354
+STEADY = (MarketDataDesk, DepthDesk, RealtimeDesk, HistoryDesk)
+SAMPLED = (*STEADY, AccountDesk)
 
 
 class Gateway:
@@ -66,6 +71,7 @@ class Gateway:
         self.catalogue = Catalogue(
             lambda: self.market.session_id, lambda: self.market.now, self.option_market.listing
         )
+        self.pacing = HistoricalPacing(options.limits)
         self.reports = Reports(self)
         self.exchange = Exchange(
             self.reports,
@@ -84,6 +90,7 @@ class Gateway:
         """Listen, and let the market run."""
         await self.listen(self.options.port)
         self._running = asyncio.create_task(self.loop.run())
+        self._running.add_done_callback(self._market_ended)
 
     async def listen(self, port: int) -> None:
         """Take connections on a port; 0 takes any free one."""
@@ -102,16 +109,21 @@ class Gateway:
         """Close every connection and stop the market."""
         if self._running is not None:
             self._running.cancel()
-            try:
+            with suppress(asyncio.CancelledError):
                 await self._running
-            except asyncio.CancelledError:
-                pass
         if self._server is not None:
             self._server.close()
         for session in list(self._sessions):
             session.close()
         if self._server is not None:
             await self._server.wait_closed()
+
+    def _market_ended(self, task: asyncio.Task[None]) -> None:
+        """Leave no client with a market that stands still for a defect."""
+        if not task.cancelled() and task.exception() is not None:
+            log.critical("the market stopped: %r", task.exception())
+            for session in list(self._sessions):
+                session.close(reset=True)
 
     async def serve(self) -> None:
         """Run until the market breaks or the caller is cancelled."""
@@ -145,7 +157,11 @@ class Gateway:
 
     def wall_time(self) -> str:
         """Return market time as the gateway prints it."""
-        return replies.wall_time(self.market.now, self.zone)
+        return self.text_of_time(self.market.now)
+
+    def text_of_time(self, ts: int, *, utc: bool = False) -> str:
+        """Return a time (ns UTC) as the gateway prints it."""
+        return replies.wall_time(ts, "" if utc else self.zone)
 
     def open_desks(
         self, session: ClientSession
@@ -156,6 +172,8 @@ class Gateway:
             MarketDataDesk(session),
             TickDesk(session),
             DepthDesk(session),
+            RealtimeDesk(session),
+            HistoryDesk(session),
             AccountDesk(session),
             TradingDesk(session),
         )
@@ -196,10 +214,22 @@ class Gateway:
         now = self.market.now
         for session in self.started():
             for desk in session.desks:
-                if isinstance(desk, (MarketDataDesk, DepthDesk, AccountDesk)):
+                if isinstance(desk, SAMPLED):
                     desk.sample(now)
         if self.interceptor is not None:
             self.interceptor.tick()
+
+    def needs_seconds(self) -> bool:
+        """Tell whether anything depends on market time moving second by second.
+
+        Ticks alone do not: a client sees the same ones, however many are sent in one go.
+        """
+        return bool(self.exchange.open_orders()) or any(
+            desk.lines
+            for session in self._sessions
+            for desk in session.desks
+            if isinstance(desk, STEADY)
+        )
 
     def match(self, piece: TapeSlice, start: int) -> tuple[int, bool]:
         """Match orders with trades from `start` on until a fill.
@@ -243,9 +273,24 @@ class Gateway:
             if isinstance(desk, kind)
         )
 
-    def has_data(self, session: ClientSession, request_id: int, contract: ApiContract) -> bool:
-        """Tell whether there is market data of a contract, or send why not."""
+    def has_data(
+        self,
+        session: ClientSession,
+        request_id: int,
+        contract: ApiContract,
+        *,
+        sampled: bool = False,
+    ) -> bool:
+        """Tell whether there is market data of a contract, or send why not.
+
+        Parameters
+        ----------
+        sampled : bool
+            Whether figures will do that are made from the tape of the leading month.
+        """
         if contract.sec_type != "FUT" or self.market.is_front(contract):
+            return True
+        if sampled and contract.symbol in LIVE_ROOTS:
             return True
         session.error(
             request_id,

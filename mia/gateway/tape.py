@@ -71,6 +71,7 @@ class SessionTape:
                 return book_at_seconds(session, tape.block, tape.latent, tape.depth, rng)
         return None
 
+    @cached_property
     def known_quotes(self) -> NDArray[np.bool_]:
         """Tell at which trades bid and ask are known."""
         known: NDArray[np.bool_] = (self.bid != MISSING_PRICE) & (self.ask != MISSING_PRICE)

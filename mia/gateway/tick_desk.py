@@ -131,7 +131,7 @@ class TickDesk:
                     bid_size, ask_size = market.quote_sizes(tape, ts)
                     sizes = (str(bid_size), str(ask_size))
             for line in quotes:
-                if (bid, ask) != line.last and bid != MISSING_PRICE and ask != MISSING_PRICE:
+                if (bid, ask) != line.last and MISSING_PRICE not in (bid, ask):
                     line.last = (bid, ask)
                     if line.kind == "3":
                         quote = (price_text(bid), price_text(ask), *sizes, "0")

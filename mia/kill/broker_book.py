@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from mia.errors import BrokerError
 from mia.kill import tws
@@ -15,17 +14,25 @@ _REFUSED = frozenset({"103", "110", "200", "201", "203", "321", "10147", "10289"
 """Codes after which an order does not exist, though no status says so."""
 
 
-@dataclass(slots=True)
 class Order:
-    """One of our orders that the broker works."""
+    """One of our orders that the broker works, or worked.
 
-    order_id: int
-    ref: str
-    contract: Contract
-    quantity: int
-    status: str = ""
-    remaining: int = 0
-    reason: str = ""
+    Attributes
+    ----------
+    status : str
+        As the broker spells it, empty until it said something.
+    reason : str
+        Last error or notice about it.
+    """
+
+    def __init__(self, order_id: int, ref: str, contract: Contract, quantity: int) -> None:
+        self.order_id = order_id
+        self.ref = ref
+        self.contract = contract
+        self.quantity = quantity
+        self.remaining = quantity
+        self.status = ""
+        self.reason = ""
 
     @property
     def is_working(self) -> bool:
@@ -154,7 +161,7 @@ class BrokerBook:
         key = int(m[1])
         order = self.orders.get(key)
         if order is None:
-            order = self.orders[key] = Order(key, ref, contract, quantity, remaining=quantity)
+            order = self.orders[key] = Order(key, ref, contract, quantity)
         if not order.status:
             order.status = "Submitted"
         self.trades.note(ref)

@@ -6,15 +6,14 @@ import signal
 import sys
 import time
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from mia.data import state_files
 from mia.data.process_lock import ProcessLock, holder, is_held
 from mia.data.state_files import KillCommand, RunInfo
 from mia.errors import AlreadyRunning, MiaError
 from mia.kill.own_trades import OwnTrades, has_lost_the_day, kill_causes, read_journal
-from mia.kill.rescue import Rescue, connect
 
 _DESCRIPTION = """Stop the trader of a state directory.
 
@@ -27,13 +26,12 @@ The command is left in the state directory, so a trader that starts later obeys 
 before it trades. Without a living trader, halt and flatten act at the broker directly.
 """
 
-_EXAMPLES = """example: mia kill flatten --state ~/.mia/DU1234567
+_EXAMPLES = """Example: mia kill flatten --state ~/.mia/DU1234567
 exit codes: 0 done, 1 not confirmed, 2 usage, 4 broker unreachable or not flat,
 6 a reset was refused, 7 another kill command is at work"""
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(NamedTuple):
     """What was asked for on the command line."""
 
     action: str
@@ -187,6 +185,8 @@ def _act_at_broker(request: _Request) -> int:
             print("nothing was closed: name --broker and --client-id to act there")
             return 4
         return 0
+    from mia.kill.rescue import Rescue, connect  # sockets are for this case only
+
     host, port, client_id, account = target
     # Held while we act, so that whoever restarts the trader waits.
     lock = ProcessLock(request.state / state_files.LOCK)

@@ -2,11 +2,9 @@
 
 import json
 import re
-import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mia.data.state_files import KILL_STATE
 
@@ -14,8 +12,7 @@ _REFERENCE = re.compile(r"(TRADE_\d{8}_\d{6}_[0-9a-f]{8}):(E|T|S\d*|F\d+)")
 _LOSS_OF_DAY = frozenset({"DAY_LOSS_R", "DAILY_LOSS"})
 
 
-@dataclass(slots=True)
-class Fill:
+class Fill(NamedTuple):
     """One execution; a later revision replaces an earlier one.
 
     Attributes
@@ -29,7 +26,6 @@ class Fill:
     revision: int
 
 
-@dataclass(slots=True)
 class OwnTrades:
     """Everything that we ever filled, by order reference.
 
@@ -44,10 +40,11 @@ class OwnTrades:
         Highest number of a flatten order, by bracket.
     """
 
-    fills: dict[tuple[str, str], Fill] = field(default_factory=dict)
-    inferred: dict[str, tuple[str, int]] = field(default_factory=dict)
-    flattens: dict[str, int] = field(default_factory=dict)
-    high_order_id: int = 0
+    def __init__(self) -> None:
+        self.fills: dict[tuple[str, str], Fill] = {}
+        self.inferred: dict[str, tuple[str, int]] = {}
+        self.flattens: dict[str, int] = {}
+        self.high_order_id = 0
 
     def add(self, ref: str, identity: str, fill: Fill) -> None:
         """Take an execution, once."""
@@ -156,6 +153,8 @@ def has_lost_the_day(path: Path) -> bool:
 
 
 def _events(path: Path, kind: str) -> list[tuple[str, dict[str, Any]]]:
+    import sqlite3  # a halt that a living trader obeys does not wait for it
+
     if not path.exists():
         raise FileNotFoundError(f"there is no {path}")
     try:

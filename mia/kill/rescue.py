@@ -139,7 +139,7 @@ class Rescue:
         number = trades.flattens.get(bracket, 0) + 1
         ref = f"{bracket}:F{number}"
         trades.note(ref)
-        order = Order(self._next_id, ref, contract, abs(quantity), remaining=abs(quantity))
+        order = Order(self._next_id, ref, contract, abs(quantity))
         self._book.orders[order.order_id] = order
         self._next_id += 1
         side = "buy" if quantity > 0 else "sell"

@@ -3,7 +3,7 @@
 import socket
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from mia.errors import BrokerError
 
@@ -16,8 +16,7 @@ POSITION, ORDERS_END, EXECUTIONS_END, POSITIONS_END = "61", "53", "55", "62"
 CLIENT_ID_IN_USE = 326
 
 
-@dataclass(frozen=True, slots=True)
-class Contract:
+class Contract(NamedTuple):
     """A contract as the broker spells it, field by field."""
 
     con_id: str

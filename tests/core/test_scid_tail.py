@@ -345,6 +345,7 @@ ACTS = st.one_of(
     st.tuples(st.just("delete"), st.none()),
     st.tuples(st.just("overwrite"), st.integers(0, 4000)),
     st.tuples(st.just("replace"), st.integers(0, 4000)),
+    st.tuples(st.just("download"), st.integers(0, 4000)),
     st.tuples(st.just("restart"), st.none()),
     st.tuples(st.just("poll"), st.none()),
 )
@@ -352,6 +353,9 @@ ACTS = st.one_of(
 
 def play(folder: Path, acts, fill_size, units) -> None:
     block = part(BLOCK, slice(400, 460))
+    # Some trades share a millisecond, and some of these are equal.
+    block.ts_event[20:26] = block.ts_event[20]
+    block.price[20:26] = block.price[20]
     path = folder / "ESH25.scid"
     path.unlink(missing_ok=True)
     writer = SierraWriter(path, block, fill_size=fill_size, points_per_unit=units)
@@ -395,6 +399,50 @@ def test_no_bytes_make_a_tail_crash_or_hang(tmp_path, pieces, with_head):
                 raise AssertionError("the same records came again and again")
     except FormatError:
         pass
+
+
+ODD = st.sampled_from([0, 1, 3, 2**31, 2**32 - 1])
+PRICES = st.one_of(
+    st.integers(15_900, 16_100).map(lambda ticks: ticks / 4),
+    st.integers(1_590_000, 1_610_000).map(lambda ticks: ticks / 4),
+    st.floats(width=32),
+)
+
+
+@st.composite
+def any_record(draw):
+    time = draw(
+        st.one_of(
+            st.integers(0, 50_000).map(lambda us: 3_950_000_000_000_000 + us),
+            st.integers(-(2**63), 2**63 - 1),
+        )
+    )
+    bits = draw(st.sampled_from([0, 0, 0, 0xFD709EF9, 0xFD709F01, 0x457CC000]))
+    prices = [draw(PRICES) for _ in range(3)]
+    counts = [draw(ODD) for _ in range(4)]
+    return struct.pack("<qI3f4I", time, bits, *prices, *counts)
+
+
+@fuzz(150)
+@given(st.lists(any_record(), max_size=30), st.integers(0, 39), st.booleans())
+def test_only_trades_that_can_be_come_out_of_any_records(tmp_path, records, cut, summary):
+    path = tmp_path / "ESH25.scid"
+    path.write_bytes(HEAD + b"".join(records) + bytes([1]) * cut)
+    first = TailPosition(HEADER.size, b"", b"")
+    trades = reader(path, first, summary=summary, hold_s=0.0)
+    try:
+        batches = drain(trades)
+    except FormatError:
+        return
+    found = collected(batches)
+    assert ((found["price"] > 0) & (found["price"] <= 120_000)).all()
+    assert (found["size"] > 0).all()
+    counts = trades.counts
+    assert counts.records == len(records)
+    refused = counts.bars + counts.unreadable + counts.off_grid + counts.sizeless
+    assert refused + (len(found["size"]) if not summary else 0) <= len(records)
+    if not summary:
+        assert refused + counts.outside + len(found["size"]) == len(records)
 
 
 REAL = Path(os.environ.get("MIA_REAL_DATA", "")) / "scid" / "test.scid"

@@ -9,7 +9,7 @@ from pathlib import Path
 from mia.data.journal import Journal
 from mia.data.journal_schema import JournalEvent
 
-CASES = int(os.environ.get("MIA_FAULT_N", "60"))
+CASES = int(os.environ.get("MIA_FAULT_N", "40"))
 PARTS = ("", "-wal", "-head")
 
 

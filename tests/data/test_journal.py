@@ -3,11 +3,13 @@ import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
 from data.journal_samples import closed_journal, open_journal, payload
 
+from mia.data import journal as journal_module
 from mia.data.journal import Journal, JournalHealth
 from mia.data.journal_disk import measure_sync
 from mia.data.journal_reader import JournalReader
@@ -167,6 +169,29 @@ def test_a_disk_that_loses_what_it_took_is_never_believed_again(tmp_path: Path) 
     os.close(writer)
     with open_journal(path) as journal:
         assert [event.ts for event in journal.events()] == [1, 2]
+
+
+def test_a_long_log_moves_into_the_file_in_a_quiet_second(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(journal_module, "_CHECKPOINT_EVENTS", 100)
+    monkeypatch.setattr(journal_module, "_IDLE_SECONDS", 0.02)
+    path = tmp_path / "journal.db"
+    with open_journal(path) as journal:
+        small = path.stat().st_size
+        for number in range(500):
+            journal.append("INTENT", payload(number), ts=number)
+        for _ in range(500):
+            if path.stat().st_size > small:
+                break
+            time.sleep(0.01)
+        assert path.stat().st_size > small
+        for number in range(500, 1000):
+            journal.append("INTENT", payload(number), ts=number)
+        # The log began anew instead of growing.
+        assert path.with_name("journal.db-wal").stat().st_size < 2_000_000
+    with open_journal(path) as journal:
+        assert [event.ts for event in journal.events()] == list(range(1000))
 
 
 def test_only_its_owner_may_read_it(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from data.journal_samples import open_journal
 
-KILLS = int(os.environ.get("MIA_FAULT_N", "15"))
+KILLS = int(os.environ.get("MIA_FAULT_N", "6"))
 
 CHILD = """
 import sys
@@ -63,17 +63,17 @@ def check(path: Path, kills: int) -> None:
 
 
 def test_whatever_was_acknowledged_before_a_kill_is_there(tmp_path: Path) -> None:
-    check(tmp_path / "journal.db", min(KILLS, 15))
+    check(tmp_path / "journal.db", min(KILLS, 6))
 
 
 @pytest.mark.slow
 def test_whatever_was_acknowledged_before_many_kills_is_there(tmp_path: Path) -> None:
-    check(tmp_path / "journal.db", max(KILLS, 60))
+    check(tmp_path / "journal.db", max(KILLS, 40))
 
 
 def test_a_kill_while_the_journal_is_made_leaves_no_riddle(tmp_path: Path) -> None:
     chance = random.Random(6)
-    for number in range(min(KILLS, 15)):
+    for number in range(min(KILLS, 6)):
         path = tmp_path / f"{number}.db"
         with subprocess.Popen(
             [sys.executable, "-c", CHILD, str(path)],

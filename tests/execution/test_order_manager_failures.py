@@ -544,7 +544,7 @@ def test_the_exposure_counts_what_is_held_and_what_may_fill() -> None:
     first = desk.submit(quantity=2)
     desk.fill(first, "E", 1)
     assert desk.manager.exposure(1) == 20
-    assert desk.manager.exposure(-1) == 10
+    assert desk.manager.exposure(-1) == 0
     desk.broker.foreign_position = 1
     desk.query()
     assert desk.manager.exposure(1) == 30

@@ -1,5 +1,6 @@
 """What holds for any sequence of requests, and that the exchange is the broker of backtests."""
 
+import os
 from collections import Counter
 from dataclasses import replace
 
@@ -24,8 +25,11 @@ from mia.config.method import Fill as FillRules
 from mia.core.base_types import BracketOrder, OrderRole, OrderType
 from mia.execution.simulated_broker import SimulatedBroker
 
+EXAMPLES = int(os.environ.get("MIA_FAULT_N", "150"))
+
 KINDS = {OrderType.MARKET: "MKT", OrderType.LIMIT: "LMT", OrderType.STOP: "STP"}
 DONE = ("Filled", "Cancelled", "Inactive")
+MOVES = (-5, -2, -1, 0, 0, 1, 2, 5)
 
 sides = st.sampled_from(["BUY", "SELL"])
 offsets = st.integers(-4, 4)
@@ -161,7 +165,9 @@ class Script:
 
     def quantity(self, which, quantity):
         if self.sent:
-            self.mixed_groups.add(self.sent[which % len(self.sent)].oca_group)
+            changed = self.sent[which % len(self.sent)]
+            children = [each for each in self.sent if each.parent_id == changed.order_id]
+            self.mixed_groups |= {each.oca_group for each in (changed, *children)}
         self._change(which, quantity=quantity)
 
     def cancel(self, which):
@@ -212,7 +218,7 @@ def check(script):
         assert sum(record.filled for record in members) <= largest
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=EXAMPLES, deadline=None)
 @given(
     st.lists(actions, min_size=3, max_size=25),
     st.sampled_from([0, 20_000_000, 1_500_000_000]),
@@ -249,8 +255,13 @@ def requests_of_brackets(draw):
             ts=START + second * SECOND,
         )
         found.append((second, "submit", k, order_))
-        for what in draw(st.lists(st.sampled_from(["cancel", "move", "flatten"]), max_size=2)):
-            found.append((second + draw(st.integers(1, 20)), what, k, draw(st.integers(1, 3))))
+        later = st.tuples(
+            st.integers(1, 8), st.sampled_from(["cancel", "move", "flatten"]), st.integers(1, 3)
+        )
+        found += [
+            (second + wait, what, k, value)
+            for wait, what, value in draw(st.lists(later, max_size=3))
+        ]
     return sorted(found, key=lambda each: each[0])
 
 
@@ -258,7 +269,7 @@ def requests_of_brackets(draw):
 def whole_second_tapes(draw):
     steps = draw(
         st.lists(
-            st.tuples(st.integers(-2, 2), st.integers(0, 4), st.sampled_from([0, 0, 1, 2])),
+            st.tuples(st.sampled_from(MOVES), st.integers(0, 4), st.sampled_from([0, 0, 1, 2])),
             min_size=30,
             max_size=120,
         )
@@ -407,12 +418,11 @@ def play(target, script, block, allowed):
             continue
         if n not in allowed and not isinstance(target, ThroughGateway):
             position = target.position(k)
-            price = int(block.price[max(0, index - 1)])
-            sent = value
+            traded = block.price[:index][block.size[:index] > 0]
             if (what == "cancel" and target.is_working(k)) or (position and what == "flatten"):
                 allowed[n] = 0
             elif position and what == "move":
-                allowed[n] = price - (1 if position > 0 else -1) * sent
+                allowed[n] = int(traded[-1]) - (1 if position > 0 else -1) * value
         if n in allowed:
             if what == "move":
                 target.move(k, ts, allowed[n])
@@ -423,7 +433,7 @@ def play(target, script, block, allowed):
     return target.found
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=EXAMPLES // 2, deadline=None)
 @given(requests_of_brackets(), whole_second_tapes())
 def test_brackets_fill_as_in_the_broker_of_backtests(script, block):
     allowed = {}

@@ -34,6 +34,12 @@ class RecordingWrapper:
         has_size = tick_type in (1, 2, 4, 66, 67, 68)
         self.recorder.record("tickPrice", req_id, tick_type, price, size if has_size else None)
 
+    def securityDefinitionOptionParameter(self, req_id, exchange, con_id, *rest):
+        """Take a row of a chain; the library leaves the number of the underlying a text."""
+        self.recorder.record(
+            "securityDefinitionOptionParameter", req_id, exchange, int(con_id), *rest
+        )
+
     def __getattr__(self, name):
         """Return what records the callback of that name."""
         if name.startswith("tcpData") or name.startswith("_"):
@@ -96,6 +102,7 @@ class Connection:
         self.wrapper = RecordingWrapper()
         self.recorder = self.wrapper.recorder
         self.client = library.client.Client(self.wrapper)
+        self.client.MaxRequests = 0
         self.fields = FieldCount(self.client.decoder)
         self.client_id = client_id
         self._await(self.client.connectAsync("127.0.0.1", port, client_id, PATIENCE))
@@ -121,8 +128,6 @@ class Connection:
 
     def contract(self, **fields):
         """Return a contract of the library."""
-        if "lastTradeDate" in fields:
-            fields["lastTradeDateOrContractMonth"] = fields.pop("lastTradeDate")
         return self._library.contract.Contract(**fields)
 
     def order(self, **fields):
@@ -167,6 +172,8 @@ async def as_users_do(library, port, client_id, contract_fields, price):
     await _until(lambda: trade.orderStatus.status in ("Submitted", "PreSubmitted"))
     seen["placed"] = trade.orderStatus.status
     ib.cancelOrder(order)
+    await ib.reqCurrentTimeAsync()
+    await ib.reqCurrentTimeAsync()
     await _until(lambda: trade.orderStatus.status == "Cancelled")
     seen["cancelled"] = trade.orderStatus.status
     ib.disconnect()

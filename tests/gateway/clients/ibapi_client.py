@@ -128,8 +128,6 @@ class Connection:
 
     def contract(self, **fields):
         """Return a contract of the library."""
-        if "lastTradeDate" in fields:
-            fields["lastTradeDateOrContractMonth"] = fields.pop("lastTradeDate")
         return _filled(Contract(), fields)
 
     def order(self, **fields):

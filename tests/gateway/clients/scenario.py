@@ -123,10 +123,10 @@ def run(session, before_closing=lambda: None):
     second_client(session, trading)
     trading.reports()
     trading.global_cancel()
-    high = session.high_level(9, trading.fields, trading.last - 400 * TICK)
     noted = before_closing()
     for connection in session.connections:
         connection.close()
+    high = session.high_level(9, trading.fields, trading.last - 400 * TICK)
     return {
         "events": {c.client_id: c.recorder.events for c in session.connections},
         "high_level": high,
@@ -180,7 +180,7 @@ def fields_of_contract(seen):
         "conId": int(seen["conId"]),
         "symbol": seen["symbol"],
         "secType": seen["secType"],
-        "lastTradeDate": seen["lastTradeDateOrContractMonth"],
+        "lastTradeDateOrContractMonth": seen["lastTradeDateOrContractMonth"],
         "exchange": seen["exchange"],
         "currency": seen["currency"],
         "multiplier": seen["multiplier"] or "",
@@ -216,7 +216,7 @@ def rules(one):
             exchange="SMART",
             currency="USD",
             tradingClass=row[3],
-            lastTradeDate=expiry,
+            lastTradeDateOrContractMonth=expiry,
             strike=strikes[len(strikes) // 2],
             right="C",
         ),
@@ -321,7 +321,7 @@ class Trading:
         self.one = one
         self.fields = fields_of_contract(front)
         self.contract = one.connection.contract(**self.fields)
-        self.common = {"account": one.account, "outsideRth": True}
+        self.common = {"account": one.account, "outsideRth": True, "openClose": "O"}
 
     @property
     def last(self):
@@ -420,7 +420,9 @@ class Trading:
         self.place(action="BUY", totalQuantity=1, orderType="NOSUCH", orderRef="d:E")
         one.barrier()
         one.part("no such contract")
-        unknown = dict(self.fields, conId=0, localSymbol="ESZ99", lastTradeDate="209912")
+        unknown = dict(
+            self.fields, conId=0, localSymbol="ESZ99", lastTradeDateOrContractMonth="209912"
+        )
         one.place(
             one.connection.contract(**unknown),
             action="BUY",
@@ -456,14 +458,14 @@ class Trading:
         one.part("partial fills")
         order = self.place(
             action="BUY",
-            totalQuantity=40,
+            totalQuantity=8,
             orderType="LMT",
             lmtPrice=self.last + 8 * TICK,
             orderRef="i:E",
         )
         step_until(lambda: self.done(order), "the large order", one)
         one.barrier()
-        flat = self.place(action="SELL", totalQuantity=40, orderType="MKT", orderRef="i:F1")
+        flat = self.place(action="SELL", totalQuantity=8, orderType="MKT", orderRef="i:F1")
         step_until(lambda: self.done(flat), "the large exit", one)
         one.barrier()
 
@@ -501,6 +503,8 @@ class Trading:
         one.ask("pnlSingle", "reqPnLSingle", one.account, "", self.fields["conId"])
         one.call("cancelPnLSingle", one.last_request)
         one.ask_all("positionEnd", "reqPositions")
+        one.ask_all("accountDownloadEnd", "reqAccountUpdates", True, one.account)
+        one.call("reqAccountUpdates", False, one.account)
         one.barrier()
 
     def global_cancel(self):
