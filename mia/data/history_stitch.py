@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mia.core import sessions
 from mia.core.base_types import TradeBlock
@@ -92,10 +93,13 @@ def cut(block: TradeBlock, start: int, end: int) -> TradeBlock:
     ts = block.ts_event
     if len(ts) and ts[0] >= start and ts[-1] < end:
         return block
-    inside = (ts >= start) & (ts < end)
+    return _part(block, (ts >= start) & (ts < end))
+
+
+def _part(block: TradeBlock, inside: slice | NDArray[np.bool_]) -> TradeBlock:
     return replace(
         block,
-        ts_event=ts[inside],
+        ts_event=block.ts_event[inside],
         price=block.price[inside],
         size=block.size[inside],
         aggressor_side=block.aggressor_side[inside],
@@ -161,6 +165,55 @@ def stitch(
     projection = WireProjection()
     blocks = [projection.project(block) for block in (*past, *arrived)]
     return Stitched(blocks, holes, projection, compared, notes)
+
+
+def rejoin(seen: TradeBlock, history: History | None, live: LiveBuffer) -> Stitched:
+    """Fill the hole that a lost connection left in a tape that goes on.
+
+    Parameters
+    ----------
+    seen : TradeBlock
+        Everything of the newest second that was seen, as the wire shows it, and at will more.
+    history : callable, optional
+        It must begin with what was seen of that second, or it is not believed.
+    live : LiveBuffer
+        What came since the connection is back.
+
+    Returns
+    -------
+    Stitched
+        What is to be applied now.
+
+    Raises
+    ------
+    ValueError
+        If nothing was seen or the live feed has not begun.
+    """
+    if not len(seen) or not live.since:
+        raise ValueError("a tape can be joined again only between two parts that are known")
+    second = int(seen.ts_event[-1]) // SECOND_NS * SECOND_NS
+    arrived = [b for block in live.blocks() if len(b := cut(block, second + SECOND_NS, 2**63 - 1))]
+    told, compared, note = _ask(history, second, live.since, arrived)
+    if told is not None:
+        known = list(_prints([seen], second, second + SECOND_NS))
+        if list(_prints(told, second, second + SECOND_NS))[: len(known)] != known:
+            told, note = None, f"history of {second} ns does not begin with what was seen"
+        else:
+            told = _without_first(told, len(known))
+    projection = WireProjection.after(seen)
+    blocks = [projection.project(block) for block in (*(told or ()), *arrived)]
+    holes = [] if told is not None else [Hole(second, live.since)]
+    return Stitched(blocks, holes, projection, compared, [note] if note else [])
+
+
+def _without_first(blocks: list[TradeBlock], count: int) -> list[TradeBlock]:
+    kept: list[TradeBlock] = []
+    for block in blocks:
+        skipped = min(count, len(block))
+        count -= skipped
+        if skipped < len(block):
+            kept.append(_part(block, slice(skipped, None)))
+    return kept
 
 
 def _unknown(

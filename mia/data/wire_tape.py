@@ -7,6 +7,7 @@ wire therefore reads its tape through this projection.
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,6 +34,17 @@ class WireProjection:
         self._contract = ""
         self._session_id = 0
         self._quote = (MISSING_PRICE, MISSING_PRICE)
+
+    @classmethod
+    def after(cls, block: TradeBlock) -> Self:
+        """Return a projection that goes on after a block that was projected already."""
+        made = cls()
+        made._contract = block.contract
+        made._session_id = sessions.session_id(int(block.ts_event[-1]))
+        made._quote = (int(block.bid_price[-1]), int(block.ask_price[-1]))
+        made._aggressor.price = int(block.price[-1])
+        made._aggressor.side = int(block.aggressor_side[-1])
+        return made
 
     @property
     def quote(self) -> tuple[int, int]:

@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from mia.core.base_types import TradeBlock
+import numpy as np
+
+from mia.core.base_types import MISSING_PRICE, TradeBlock
 from mia.core.state_hash import state_hash
-from mia.data.history_stitch import Hole, Stitched
+from mia.data.history_stitch import SECOND_NS, History, Hole, LiveBuffer, Stitched, rejoin
 from mia.data.live_ticks import TickGate
 from mia.execution.simple_trader import SimpleTrader
 
@@ -38,12 +40,12 @@ def warm_up(
     gate: TickGate | None = None,
     before: Iterable[TradeBlock] = (),
 ) -> WarmUp:
-    """Let a fresh cycle learn the past; it decides and sends nothing.
+    """Let a cycle learn the past; it decides and sends nothing.
 
     Parameters
     ----------
     trader : SimpleTrader
-        Its state has seen nothing yet.
+        Its state has seen nothing of what is given.
     stitched : Stitched
         The running session, or more.
     gate : TickGate, optional
@@ -74,6 +76,38 @@ def warm_up(
         gate.go_on(stitched.projection.quote, stitched.projection.last)
     state = trader.state
     return WarmUp(applied, state.session_id, len(stitched.holes), state_hash(state))
+
+
+def newest_second(trader: SimpleTrader) -> TradeBlock:
+    """Return what the state has seen of the second of its newest trade; quotes are unknown."""
+    ticks = trader.state.ticks
+    ts = ticks.ts_event
+    first = int(np.searchsorted(ts, ts[-1] // SECOND_NS * SECOND_NS)) if len(ts) else 0
+    none = np.full(len(ts) - first, MISSING_PRICE, np.int32)
+    return TradeBlock(
+        trader.contract,
+        ts[first:].copy(),
+        ticks.price[first:].copy(),
+        ticks.size[first:].copy(),
+        ticks.aggressor_side[first:].copy(),
+        none,
+        none.copy(),
+    )
+
+
+def repair(
+    trader: SimpleTrader, history: History | None, live: LiveBuffer, gate: TickGate | None = None
+) -> WarmUp:
+    """Let a running cycle learn what it missed while the feed was lost.
+
+    Nothing is decided about what was missed. A hole that history cannot fill is told to the state.
+
+    Raises
+    ------
+    ValueError
+        If the cycle has seen nothing in this session, or the live feed has not begun.
+    """
+    return warm_up(trader, rejoin(newest_second(trader), history, live), gate)
 
 
 def _mark(trader: SimpleTrader, holes: list[Hole], ts: int) -> list[Hole]:

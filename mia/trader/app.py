@@ -32,9 +32,9 @@ app = typer.Typer(add_completion=False)
 def trade(
     config: ConfigOption = "demo",
     assignments: SetOption = None,
-    out: Annotated[
-        Path, typer.Option(help="Folder for the report of the demo.")
-    ] = Path("results/demo"),
+    out: Annotated[Path, typer.Option(help="Folder for the report of the demo.")] = Path(
+        "results/demo"
+    ),
     state: Annotated[
         Path | None, typer.Option(help="State directory; live.state_dir otherwise.")
     ] = None,
@@ -118,7 +118,9 @@ def _trade(
     else:
         print(", ".join(f"{name} {value}" for name, value in result.items()))
         if result["position"]:
-            print("the position keeps its stop and target at the broker; the next start takes it up")
+            print(
+                "the position keeps its stop and target at the broker; the next start takes it up"
+            )
     if trader.stopped_by:
         interrupts.stop_as_signalled(trader.stopped_by)
 

@@ -18,7 +18,7 @@ from mia.data.live_ticks import TickGate
 from mia.data.tape import synthetic_tape
 from mia.data.wire_tape import as_wire, wire_blocks
 from mia.execution.simple_trader import SimpleTrader
-from mia.execution.warm_up import WarmUp, warm_up
+from mia.execution.warm_up import WarmUp, newest_second, repair, warm_up
 from mia.performance.recorder import RunRecord
 
 SECOND = 1_000_000_000
@@ -92,6 +92,37 @@ def test_rows_after_a_restart_are_those_of_a_run_without_one(uninterrupted, seed
     assert not trader.state.has_gap
 
 
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("known", [True, False], ids=["history", "no history"])
+def test_a_lost_connection_leaves_no_trace_where_history_knows(
+    uninterrupted, seed: int, known: bool
+) -> None:
+    wanted, _, fingerprint = uninterrupted
+    r = random.Random(100 + seed)
+    lost = OPEN + r.randrange(40_000, 70_000) * SECOND + r.randrange(SECOND)
+    back = lost + r.randrange(1, 2_000) * SECOND + r.randrange(SECOND)
+    trader, record = fresh()
+    seen = [part for b in RAW if len(part := cut(b, 0, lost))]
+    for block in wire_blocks(seen):
+        trader.run(block)
+    live = LiveBuffer()
+    live.subscribed(back)
+    whole_wire = list(wire_blocks(RAW))
+    later = back + 300 * SECOND
+    for block in whole_wire:
+        # The rest of the second in which the connection came back is not seen whole.
+        live.add(cut(block, back // SECOND * SECOND, later // SECOND * SECOND))
+    done = repair(trader, history if known else None, live)
+    for block in whole_wire:
+        if len(part := cut(block, later // SECOND * SECOND, 2**62)):
+            trader.run(part)
+    assert done.holes == (not known)
+    assert trader.state.has_gap is not known
+    rows = rows_of(trader, record)
+    assert (rows.tobytes() == wanted.tobytes()) is known
+    assert (state_hash(trader.state) == fingerprint) is known
+
+
 def test_nothing_is_decided_or_sent_about_the_past(uninterrupted) -> None:
     _, whole, _ = uninterrupted
     back = OPEN + 60_000 * SECOND
@@ -100,6 +131,22 @@ def test_nothing_is_decided_or_sent_about_the_past(uninterrupted) -> None:
     assert warmed.session_id == DAY
     assert whole.decisions[0].ts < back < whole.decisions[-1].ts
     assert all(decision.ts > back for decision in record.decisions)
+
+
+def test_history_that_contradicts_what_was_seen_is_a_hole() -> None:
+    trader, _ = fresh()
+    lost = int(TODAY[0].ts_event[len(TODAY[0]) // 2])
+    for block in wire_blocks([part for b in RAW if len(part := cut(b, 0, lost + 1))]):
+        trader.run(block)
+    live = LiveBuffer()
+    live.subscribed(lost + 100 * SECOND)
+
+    def other(start: int, end: int) -> list[TradeBlock]:
+        return [replace(block, size=block.size + 1) for block in history(start, end)]
+
+    assert len(newest_second(trader))
+    assert repair(trader, other, live).holes == 1
+    assert trader.state.has_gap
 
 
 def test_a_hole_stops_entries_until_the_session_ends() -> None:

@@ -102,7 +102,7 @@ def test_rows_of_trades_with_holes(primary: str, examples: int) -> None:
 
 
 def test_rows_of_synthetic_sessions_with_holes() -> None:
-    trades = synthetic_tape(7, 5, 2500)
+    trades = synthetic_tape(7, 3, 1200)
     tape = tapes.mixed(trades, 7, 0.0)
     for k in (len(tape) // 3, 4 * len(tape) // 5):
         since = tape[k][1]
