@@ -89,6 +89,7 @@ def test_a_lost_link_of_iqconnect_to_its_server_is_told():
         50: ["S,SERVER DISCONNECTED,"],
         60: ["S,SERVER RECONNECT FAILED,"],
         70: ["S,SERVER CONNECTED,"],
+        80: ["S,SERVER CONNECTED,"],
     }
     run(server, lambda s: watch(s, notices))
     assert [notice.kind for notice in notices] == ["LINK_UP", "LINK_DOWN", "LINK_UP", "GAP"]

@@ -195,6 +195,29 @@ def test_old_trades_that_arrive_late_are_not_those_asked_for(writer):
     assert trades.counts.outside == 110
 
 
+@pytest.mark.parametrize("records", [1, 3])
+def test_a_file_of_zeros_is_not_yet_a_file(writer, records):
+    trades = reader(writer.path)
+    writer.path.write_bytes(HEAD + bytes(records * RECORD_BYTES))
+    assert trades.poll() is None
+    writer.overwrite(len(writer.stream))
+    assert_same_trades(drain(trades), writer.block)
+
+
+def test_a_file_that_cannot_be_read_is_waited_for(writer, notices):
+    trades = reader(writer.path, notify=notices.append)
+    writer.append_records(10)
+    batches = drain(trades)
+    writer.delete()
+    writer.path.mkdir()
+    assert trades.poll() is None
+    writer.path.rmdir()
+    writer.finish()
+    batches += drain(trades)
+    assert_same_trades(batches, writer.block)
+    assert [notice.kind for notice in notices] == ["REWRITTEN", "RESYNCED"]
+
+
 def test_zeros_at_the_end_are_not_yet_records(writer):
     trades = reader(writer.path)
     writer.append_records(5)
