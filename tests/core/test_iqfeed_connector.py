@@ -182,6 +182,22 @@ def test_pages_of_history_make_the_whole_tape(page):
     assert server.connections == 1
 
 
+def test_history_that_changes_between_two_pages_is_an_error():
+    start, end = int(BLOCK.ts_event[0]), int(BLOCK.ts_event[-1]) + 1
+
+    async def client(server):
+        lookup = history(server, page=100)
+        try:
+            async for _ in lookup.ticks("@ESH25", "ESH25", start, end):
+                # A correction takes out a trade of the second that the next page begins with.
+                del server._lines[99]
+        finally:
+            lookup.close()
+
+    with pytest.raises(DataError, match="changed while it was read: ask again"):
+        run(IQConnect(BLOCK), client)
+
+
 def test_a_span_of_history_is_cut_to_the_nanosecond():
     start, end = int(BLOCK.ts_event[101]) // 1000 * 1000, int(BLOCK.ts_event[300]) // 1000 * 1000
 
