@@ -22,7 +22,8 @@ from mia.data.contracts import parse_contract
 from mia.data.tape import Tape, count_rows
 from mia.errors import DataError
 from mia.execution.assembly import fit_settings, market_state, simulated_trader
-from mia.execution.simple_trader import SimpleTrader, VixSource
+from mia.execution.cycle_plugs import VixSource
+from mia.execution.simple_trader import SimpleTrader
 from mia.features.feature_calculator import feature_columns
 from mia.features.options_feed import SnapshotTape, give_options
 from mia.performance.identity import identity

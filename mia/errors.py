@@ -6,11 +6,13 @@
     ├── UsageError (2)          a command line that contradicts itself
     ├── ConfigError (3)         unknown key, contradictory limits, missing profile
     ├── BrokerError (4)         the broker cannot be reached or refuses
+    │   └── OrderRefused        an order was not sent: the last gate refused it
     ├── DataError (5)           data missing, stale or not what it claims to be
     │   └── FormatError         a file is truncated, foreign or of another format
     ├── RiskHalt (6)            a risk limit stopped trading
     ├── AlreadyRunning (7)      another instance holds the state directory
     └── JournalError (8)        the journal is damaged and was set aside
+        └── JournalUnavailable  the disk refuses to take what must be on it
 
 A message is one line: what was wrong, the value found, and what to do about it.
 """
@@ -42,6 +44,22 @@ class BrokerError(MiaError):
     exit_code: ClassVar[int] = 4
 
 
+class OrderRefused(BrokerError):
+    """An order was not sent, because the last gate before the broker refused it.
+
+    Parameters
+    ----------
+    code : str
+        Reason code of the gate.
+    text : str
+        One line for people.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(f"{code}: {text}")
+        self.code = code
+
+
 class DataError(MiaError):
     """Market data is missing, stale, or outside what was asked for."""
 
@@ -68,3 +86,7 @@ class JournalError(MiaError):
     """The journal is damaged and was set aside."""
 
     exit_code: ClassVar[int] = 8
+
+
+class JournalUnavailable(JournalError):
+    """The disk refuses to take what must be on it before anything else may happen."""

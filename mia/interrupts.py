@@ -74,3 +74,15 @@ def _interrupt(number: int, frame: FrameType | None) -> NoReturn:
 
 def _terminate(number: int, frame: FrameType | None) -> NoReturn:
     raise SystemExit(TERMINATED)
+
+
+def stop_as_signalled(number: int) -> NoReturn:
+    """Leave with the exit code of a signal that was obeyed in order.
+
+    Raises
+    ------
+    KeyboardInterrupt, SystemExit
+    """
+    if number == signal.SIGTERM:
+        raise SystemExit(TERMINATED)
+    raise KeyboardInterrupt

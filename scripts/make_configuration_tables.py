@@ -10,7 +10,7 @@ from typing import Any
 from mia.config.layers import flatten
 from mia.config.limits import LEVEL_LIMITS, MODE_LIMITS, REQUIRED_MINIMA
 from mia.config.method import METHOD_GROUPS
-from mia.config.settings import Demo, Limits, Settings
+from mia.config.settings import Demo, Ibkr, Limits, Live, Settings
 
 PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
 BEGIN, END = "<!-- {} -->\n", "<!-- end of {} -->"
@@ -31,6 +31,9 @@ WORDS = {
     "stream.micro": "as `stream.primary`",
     "mtf.frames_min": "four ascending widths in minutes that divide a day",
     "demo.start": "a date",
+    "ibkr.account": "as IBKR writes it, `DU...` for paper",
+    "live.state_dir": "a folder",
+    "live.history": "a store for the warm-up, or none",
 }
 """What the model checks by itself."""
 
@@ -49,6 +52,8 @@ def allowed(schema: dict[str, Any]) -> str:
         return f"{allowed(kinds[0])}, or none"
     if schema.get("type") == "boolean":
         return "`true`, `false`"
+    if schema.get("type") == "string":
+        return "text"
     bounds = [
         (f"{word} {schema[name]:g}")
         for name, word in (
@@ -98,7 +103,8 @@ def setting_tables() -> str:
     plain = [name for name in top if "$ref" not in top[name]]
     groups = [("general", [row(name, top[name]) for name in plain])]
     groups += [(name, fields(model, name)) for name, model in METHOD_GROUPS.items()]
-    groups += [("demo", fields(Demo, "demo")), ("limits", fields(Limits, "limits"))]
+    further = {"demo": Demo, "limits": Limits, "ibkr": Ibkr, "live": Live}
+    groups += [(name, fields(model, name)) for name, model in further.items()]
     for name, rows in groups:
         parts.append(f"### {name}\n\n| key | default | values |\n|---|---|---|\n" + "\n".join(rows))
     return "\n\n".join(parts) + "\n"

@@ -143,5 +143,8 @@ class CompiledEngine:
             done = self.state.advance_bars(given, done)
             self.take()
 
+    def mark_gap(self, since: int, until: int) -> None:
+        self.state.mark_gap(since, until)
+
     def advance(self, now: int) -> None:
         self.state.advance_clock(now)

@@ -6,6 +6,7 @@ A tape is a list of events in arrival order, each a tuple of a word and its valu
 - ``("clock", now)``
 - ``("book", ts, bids, asks, spread)``
 - ``("options", values)``, fields of `reference.confluence.Options`
+- ``("gap", since, until)``: trades between them are missing
 - ``("contract", ordinal)``, only ahead of a trade that begins a session
 """
 
@@ -80,7 +81,8 @@ def some_options(r: Random, price: int, ts: int) -> dict[str, Any]:
 class _Mixer:
     """Inserts other events among trades."""
 
-    def __init__(self, seed: int, often: float) -> None:
+    def __init__(self, seed: int, often: float, gaps: bool) -> None:
+        self._kinds = ("clock", "book", "book", "book", "options", *(("gap",) if gaps else ()))
         self._random = Random(seed)
         self._often = often
         self._sessions = Sessions()
@@ -106,7 +108,10 @@ class _Mixer:
 
     def _other(self, price: int) -> Event:
         r = self._random
-        kind = r.choice(("clock", "book", "book", "book", "options"))
+        kind = r.choice(self._kinds)
+        if kind == "gap":
+            since = self._newest + r.choice((0, 60, 90_000)) * SECOND
+            return ("gap", since, since + r.choice((1, 30, 600, 20_000, 200_000)) * SECOND)
         if kind == "clock":
             return ("clock", self._newest + r.choice((0, 5, 20, 60, 3600)) * SECOND)
         if kind == "options":
@@ -116,16 +121,19 @@ class _Mixer:
         return ("book", self._book_ts, bids, asks, r.choice((0, 1, 1, 1, 2, 3)))
 
 
-def mixed(trades: Sequence[market.Trade], seed: int, often: float = 0.3) -> list[Event]:
+def mixed(
+    trades: Sequence[market.Trade], seed: int, often: float = 0.3, gaps: bool = False
+) -> list[Event]:
     """Mix trades with other events, about `often` one after a trade."""
-    return list(_Mixer(seed, often).events(trades))
+    return list(_Mixer(seed, often, gaps).events(trades))
 
 
 @st.composite
-def tapes(draw: Callable[..., Any], **options: Any) -> list[Event]:
+def tapes(draw: Callable[..., Any], gaps: bool = False, **options: Any) -> list[Event]:
     """Draw a tape; `options` are those of `strategies_market.trades`."""
     trades = draw(market.trades(market.UNRULY_KINDS, **options))
-    return mixed(trades, draw(st.integers(0, 2**16 - 1)), draw(st.sampled_from((0.0, 0.2, 0.6))))
+    often = draw(st.sampled_from((0.2, 0.6) if gaps else (0.0, 0.2, 0.6)))
+    return mixed(trades, draw(st.integers(0, 2**16 - 1)), often, gaps)
 
 
 def long_tape(seed: int) -> list[Event]:
@@ -149,6 +157,8 @@ def _others(engine: ReferenceEngine | CompiledEngine, event: Event) -> None:
         engine.on_book(*values)
     elif word == "options":
         engine.set_options(**values[0])
+    elif word == "gap":
+        engine.mark_gap(*values)
     else:
         engine.set_contract(*values)
 

@@ -112,11 +112,16 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "config show",
         "data import",
         "data info",
+        "data sides",
         "data synth",
+        "kill",
         "options import",
         "options levels",
         "options show",
         "replay",
+        "snapshots list",
+        "snapshots query",
+        "snapshots show",
     ]
 
 
@@ -414,6 +419,28 @@ def test_the_environment_names_the_data_and_synthetic_overrides_it(
     assert summary["source_kind"] == "synthetic"
 
 
+def test_a_run_as_wire_says_so_and_is_another_run(run) -> None:
+    plain = json.loads(run("backtest", *SYNTHETIC, "--dry-run", "--json").out)
+    wire = json.loads(run("backtest", *SYNTHETIC, "--dry-run", "--json", "--as-wire").out)
+    assert wire["data_sha256"] != plain["data_sha256"]
+    assert wire["source"] == plain["source"] + " as wire"
+    assert wire["ticks"] == plain["ticks"]
+
+
+def test_a_replay_as_wire_has_the_bars_of_the_tape(run, tmp_path) -> None:
+    assert run("replay", *SYNTHETIC, "--out", "plain.parquet").code == 0
+    assert run("replay", *SYNTHETIC, "--as-wire", "--out", "wire.parquet").code == 0
+    plain, wire = (pq.read_table(tmp_path / f"{name}.parquet") for name in ("plain", "wire"))
+    for name in ("ts", "open", "high", "low", "close", "volume"):
+        assert wire[name] == plain[name], name
+
+
+def test_how_often_inferred_sides_are_right_is_told(run) -> None:
+    found = json.loads(run("data", "sides", *SYNTHETIC, "--json").out)
+    assert 0.95 * found["known"] < found["right"] <= found["known"] <= found["trades"]
+    assert "inferred right for" in run("data", "sides", *SYNTHETIC).out
+
+
 def test_a_range_of_the_synthetic_market_is_by_session(run) -> None:
     argv = ("backtest", "--synthetic", *THIN, "--json", "--from", "2025-03-10")
     summary = json.loads(run(*argv, "--to", "2025-03-13").out)
@@ -549,8 +576,10 @@ def test_the_examples_of_the_page_run(run: Runner, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "command-line.md").read_text()
     blocks = [block.split("\n", 1) for block in page.split("```")[1::2]]
     for info, text in blocks:
-        if info.startswith("csv "):
-            (tmp_path / info.removeprefix("csv ")).write_text(text)
+        kind, _, name = info.partition(" ")
+        if kind in {"csv", "jsonl"} and name:
+            (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+            (tmp_path / name).write_text(text)
     lines = [line for info, text in blocks if not info for line in text.strip().splitlines()]
     ran = set()
     for line in lines:

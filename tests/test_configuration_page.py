@@ -46,7 +46,7 @@ def test_every_key_has_one_row(page: str) -> None:
 
 
 def test_every_group_has_a_heading(page: str) -> None:
-    for group in (*METHOD_GROUPS, "general", "demo", "limits"):
+    for group in (*METHOD_GROUPS, "general", "demo", "limits", "ibkr", "live"):
         assert f"\n### {group}\n" in page
 
 

@@ -196,6 +196,16 @@ cdef class TierRanker:
         return self.tier(score)
 
     @property
+    def current(self):
+        """Absolute scores of the session that is running, oldest first: a new ndarray."""
+        cdef Py_ssize_t i
+        values = np.empty(self._count[self._current])
+        cdef double[::1] view = values
+        for i in range(self._count[self._current]):
+            view[i] = self._values[self._current * self._per_session + i]
+        return values
+
+    @property
     def sessions(self):
         """Absolute scores of the finished sessions, oldest first: a list of new ndarrays."""
         cdef Py_ssize_t k, i, slot

@@ -57,6 +57,10 @@ cdef class MarketState:
     cdef bint _has_last
     cdef int64_t _last_ts               # time of the newest accepted trade
     cdef int64_t _session_trades        # accepted in this session
+    cdef int64_t _gap_since             # newest hole in the trades, ns UTC, 0 without one
+    cdef int64_t _gap_until             # bars that open before it are incomplete
+    cdef bint _has_gap                  # trades of this session are missing
+    cdef Py_ssize_t _whole              # bars since the hole that miss nothing
     cdef int64_t _pattern_hit[4]        # patterns whose bar closed in the open primary bar
     cdef int64_t _contract
     cdef int64_t _next_contract
@@ -104,4 +108,7 @@ cdef class MarketState:
     cdef void _infer_sides(
         self, const int32_t* price, int8_t* side, Py_ssize_t n
     ) noexcept nogil
+    cdef void _open_gap(self) noexcept nogil
+    cdef bint _misses_rth(self, int64_t k) noexcept nogil
+    cdef void _doubt(self, Row* row) noexcept nogil
     cdef void _forget_options(self) noexcept nogil

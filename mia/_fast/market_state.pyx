@@ -447,7 +447,8 @@ cdef class MarketState:
         detect_on(
             self._patterns, last, count, atr, vol_ref, strict, &self._p, self._pattern_hit
         )
-        self._micro_volume_ref.push(phase, <double> bar.volume)
+        if bar.t_open >= self._gap_until:
+            self._micro_volume_ref.push(phase, <double> bar.volume)
 
     def advance_bars(self, const Bar[::1] bars not None, Py_ssize_t start=0):
         """Apply ready-made bars from `start` until an event of `wake`; return where it stopped.
@@ -537,13 +538,18 @@ cdef class MarketState:
         return 0
 
     cdef int _begin_session(self, int64_t ts) except -1 nogil:
-        cdef int64_t k = find_session(self._sessions, ts)
+        cdef int64_t k = find_session(self._sessions, ts), lost
         cdef int kind
         if k < 0:
             raise ValueError("data lie outside the session table")
         if self._session >= 0:
             self._end_session()
             self.options.end_session(&self._sessions[self._session])
+        if self._session >= 0:
+            for lost in range(self._session + 1, k):
+                if self._misses_rth(lost):
+                    # The session that gives the previous levels was not seen.
+                    self.levels.forget_previous()
         self._session = k
         if self._contract != self._next_contract:
             self._contract = self._next_contract
@@ -572,6 +578,9 @@ cdef class MarketState:
         self._has_last = False
         self._tick_sign = 0
         self._session_trades = 0
+        self._has_gap = False
+        if self._gap_until > self._sessions[k].t_open:
+            self._open_gap()
         self._events |= EVENT_SESSION
         return 0
 
@@ -586,6 +595,9 @@ cdef class MarketState:
         cdef Py_ssize_t wanted
         cdef const double* hvn = NULL
         cdef Row* row
+        cdef bint whole = bar.t_open >= self._gap_until
+        if self._has_gap:
+            self._whole = self._whole + 1 if whole else 0
         if self._ready_made is None:
             self.footprint.total(bar)
         last = self.primary.push(bar)
@@ -602,10 +614,14 @@ cdef class MarketState:
         row.t_rth_close = session.t_rth_close
 
         row.atr = average_true_range(last, count, self._p.stats_atr_bars)
-        row.atr_valid = count >= self._p.stats_atr_min_bars
+        row.atr_valid = count >= self._p.stats_atr_min_bars and not (
+            self._has_gap and self._whole <= self._p.stats_atr_bars
+        )
         n = min(count - 1, self._p.stats_vol_bars)
         row.vr = 1.0
-        if n >= self._p.stats_vol_min_bars:
+        if n >= self._p.stats_vol_min_bars and not (
+            self._has_gap and self._whole <= self._p.stats_vol_bars
+        ):
             for k in range(1, n + 1):
                 volume += last[-k].volume
             row.vr = <double> bar.volume * n / volume
@@ -651,6 +667,9 @@ cdef class MarketState:
             weight = clip(row.atr / (2.0 * row.atr_ref), 0.0, 1.0) if row.atr_ref > 0.0 else 0.0
         row.vol01 = weight
         row.mtf_valid = self.timeframes.combine(weight, &row.mtf)
+        if self._has_gap:
+            row.mtf_valid = 0
+            row.mtf = 0.0
 
         if self.options.active:
             self.options.refresh(last, count, session, &self._options)
@@ -683,9 +702,11 @@ cdef class MarketState:
             )
         else:
             self.order_flow.update(last, count, NAN, NULL, NULL, NULL, 0, row)
+        if self._has_gap:
+            self._doubt(row)
         score_row(row, &self._p)
         row.tier = self._tiers.tier(row.feature_score)
-        if row.rth:
+        if row.rth and not self._has_gap:
             self._tiers.push(row.feature_score)
 
         n = 0
@@ -704,8 +725,10 @@ cdef class MarketState:
         )
         self._setups.update(last, count, row, &self._options)
 
-        self._volume_ref.push(phase, <double> bar.volume)
-        self._atr_ref.push(phase, row.atr)
+        if whole:
+            self._volume_ref.push(phase, <double> bar.volume)
+        if not self._has_gap or self._whole > self._p.stats_atr_bars:
+            self._atr_ref.push(phase, row.atr)
         self._reasons[row.reason] += 1
         self._events |= EVENT_CLOSE
         if row.reason == 0:
@@ -715,6 +738,84 @@ cdef class MarketState:
             if self._n_rows == self._rows.shape[0]:
                 self._events |= EVENT_ROWS
         return 0
+
+    def mark_gap(self, int64_t since, int64_t until):
+        """Announce that trades after `since` and before `until` are missing, and will stay so.
+
+        Until the session ends, whatever rests on all of its trades is invalid: the features of
+        CVD, large trades, regime, VWAP and volume, VWAP and profile levels, the time frames. What
+        looks back over a few bars is valid again once these bars miss nothing. Incomplete bars
+        enter no reference ring, scores of such a session no ranking, and a session without its
+        regular hours gives no previous levels.
+
+        Parameters
+        ----------
+        since, until : int
+            ns UTC. A hole may reach into sessions that have not begun. A time bar that ended
+            before it is closed first, as by `advance_clock`.
+
+        Returns
+        -------
+        int
+            Events.
+
+        Raises
+        ------
+        ValueError
+            If the hole is empty.
+        RuntimeError
+            If another thread is inside, `on_trade` waits for `resume`, or recorded rows fill
+            their buffer.
+        """
+        cdef int64_t end = 0
+        if until <= since:
+            raise ValueError(f"a hole must end after {since}, ended at {until}")
+        self.advance_clock(since)
+        if self._session >= 0:
+            end = self._sessions[self._session].t_end
+        if self._gap_until > end:
+            # Neither has the session of the hole before begun: they count as one.
+            since = min(since, self._gap_since)
+        self._gap_since = since
+        self._gap_until = max(self._gap_until, until)
+        self.timeframes.mark_gap(self._gap_until)
+        if self._session >= 0 and since < end:
+            self._open_gap()
+            self._session_trades = 0
+            self._has_last = False
+            self._tick_sign = 0
+            self.micro.reset()
+            if self._micro_builder is not None:
+                self._micro_builder.reset()
+        return self._events
+
+    cdef void _open_gap(self) noexcept nogil:
+        """Let the running session have the newest hole."""
+        cdef const Session* session = &self._sessions[self._session]
+        self._has_gap = True
+        self._whole = 0
+        self.levels.mark_gap(
+            self._gap_since < session.t_rth_open, self._misses_rth(self._session)
+        )
+
+    cdef bint _misses_rth(self, int64_t k) noexcept nogil:
+        """Whether the newest hole meets the regular hours of session `k`."""
+        return (
+            self._gap_since < self._sessions[k].t_rth_close
+            and self._gap_until > self._sessions[k].t_rth_open
+        )
+
+    cdef void _doubt(self, Row* row) noexcept nogil:
+        """Make invalid what rests on trades that are missing."""
+        cdef int k
+        for k in range(18):
+            if (
+                k == 0 or k == 2 or k == 7 or k == 14 or k == 15 or k == 16
+                or (k == 1 and self._whole < 1)
+                or (k == 4 and self._whole < self._p.feat_f5_bars)
+            ):
+                row.valid[k] = 0
+                row.feature[k] = 0.5 if k == 16 else 0.0
 
     cdef void _forget_options(self) noexcept nogil:
         memset(&self._options, 0, sizeof(OptionsInput))
@@ -818,6 +919,42 @@ cdef class MarketState:
     def session_id(self):
         """Session of the newest data, yyyymmdd; 0 before the first."""
         return self._sessions[self._session].session_id if self._session >= 0 else 0
+
+    @property
+    def open_micro(self):
+        """The open micro bar as a dict, None without one."""
+        if self._micro_builder is None or not self._micro_builder.has_bar:
+            return None
+        return self._micro_builder.bar
+
+    @property
+    def carried(self):
+        """What outlives a session: arrays and numbers by name, in an order of its own.
+
+        ``volumes``, ``atrs``, ``micro_volumes`` and ``frame_volumes`` are the reference rings by
+        phase, ``scores`` those that rank later ones, the running session's last, ``previous`` the
+        levels of the session before.
+        """
+        frames = (
+            self.timeframes.first,
+            self.timeframes.second,
+            self.timeframes.third,
+            self.timeframes.fourth,
+        )
+        return {
+            "contract": self._contract,
+            "volumes": self._volume_ref.values,
+            "atrs": self._atr_ref.values,
+            "micro_volumes": self._micro_volume_ref.values,
+            "frame_volumes": [frame.volumes for frame in frames],
+            "scores": [*self._tiers.sessions, self._tiers.current],
+            "previous": self.levels.previous,
+        }
+
+    @property
+    def has_gap(self):
+        """Whether trades of the running session are missing."""
+        return bool(self._has_gap)
 
     @property
     def open_bar(self):

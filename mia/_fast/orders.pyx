@@ -205,6 +205,26 @@ cdef class OrderTable:
         self._settle()
         return True
 
+    def release(self, int64_t order_id):
+        """Take an order out of the table at once, an entry with its children and its position.
+
+        This is no request: it has no latency, and what the entry opened is tracked no longer.
+        Nothing happens to an order that is done.
+
+        Raises
+        ------
+        ValueError
+            If no order has this id.
+        """
+        cdef Order* order
+        self._check_idle()
+        order = self._known(order_id)
+        if order != NULL:
+            order.leaves = 0
+            order.open_quantity = 0
+            order.dead = 1
+            self._settle()
+
     def set_queue_ahead(self, int64_t order_id, int64_t queue_ahead):
         """State the queue ahead of a limit order that begins to rest now, as a child does."""
         cdef Order* order = self._known(order_id)

@@ -41,6 +41,21 @@ cdef class PhaseRings:
     cdef void push(self, int64_t phase, double value) noexcept nogil:
         ring_push(&self._rings[phase], value)
 
+    @property
+    def values(self):
+        """Values held of each phase, oldest first: a list of new ndarrays."""
+        cdef Py_ssize_t k, i, start
+        cdef double[::1] view
+        cdef list out = []
+        for k in range(PHASES):
+            values = np.empty(self._rings[k].size)
+            view = values
+            start = self._rings[k].next - self._rings[k].size + self._rings[k].capacity
+            for i in range(self._rings[k].size):
+                view[i] = self._rings[k].order[(start + i) % self._rings[k].capacity]
+            out.append(values)
+        return out
+
 
 @cython.final
 cdef class PatternMemory:

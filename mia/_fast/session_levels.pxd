@@ -26,6 +26,9 @@ cdef class SessionLevels:
     cdef int64_t _overnight_high
     cdef int64_t _overnight_low
     cdef int64_t _last_rth_close        # t_close of the newest RTH bar, 0 without one
+    cdef bint _gap                      # trades of the session are missing
+    cdef bint _gap_overnight            # of them, before its regular hours
+    cdef bint _gap_rth                  # and in them
     cdef bint _has_previous
     cdef int64_t _previous_poc
     cdef int64_t _previous_vah
@@ -34,6 +37,7 @@ cdef class SessionLevels:
     cdef void reset(self) noexcept nogil
     cdef void keep(self, const Session* session) noexcept nogil
     cdef void forget_previous(self) noexcept nogil
+    cdef void mark_gap(self, bint overnight, bint rth) noexcept nogil
     cdef int add(
         self, const Bar* bar, const PriceRows* prints, const Session* session, Row* row
     ) except -1 nogil

@@ -1,7 +1,7 @@
 """Levels of a session: VWAP anchors, CVD, profiles, extremes, and those of the session before."""
 
 cimport cython
-from libc.math cimport isnan
+from libc.math cimport NAN, isnan
 
 from mia._fast.records cimport FLAG_READY_MADE
 
@@ -32,6 +32,13 @@ cdef class SessionLevels:
         self.vwap_rth = Vwap()
         self.cvd = Cvd()
 
+    @property
+    def previous(self):
+        """POC, VAH and VAL of the session before, None without them."""
+        if not self._has_previous:
+            return None
+        return self._previous_poc, self._previous_vah, self._previous_val
+
     cdef void reset(self) noexcept nogil:
         """Start a session; the levels of the one before stay."""
         self.globex_profile.reset()
@@ -41,10 +48,19 @@ cdef class SessionLevels:
         self.cvd.reset()
         self._has_overnight = False
         self._last_rth_close = 0
+        self._gap = self._gap_overnight = self._gap_rth = False
+
+    cdef void mark_gap(self, bint overnight, bint rth) noexcept nogil:
+        """Distrust the sums of the session from here on, and those of the hours that it missed."""
+        self._gap = True
+        self._gap_overnight = self._gap_overnight or overnight
+        self._gap_rth = self._gap_rth or rth
 
     cdef void keep(self, const Session* session) noexcept nogil:
         """End a session: its RTH profile gives the next one's previous levels, if long enough."""
-        if not self.rth_profile.empty() and self._last_rth_close >= (
+        if self._gap_rth:
+            self._has_previous = False
+        elif not self.rth_profile.empty() and self._last_rth_close >= (
             session.t_rth_open + self._p.profile_prev_min_minutes * 60 * SECOND
         ):
             self.rth_profile.evaluate()
@@ -112,10 +128,10 @@ cdef class SessionLevels:
             if row.rth:
                 self.rth_profile.add_prints(prints)
         row.cvd = self.cvd.value
-        row.vwap_rth = self.vwap_rth.mean()
-        row.vwap_rth_sd = self.vwap_rth.deviation()
-        row.vwap = self.vwap_globex.mean()
-        row.vwap_sd = self.vwap_globex.deviation()
+        row.vwap_rth = NAN if self._gap_rth else self.vwap_rth.mean()
+        row.vwap_rth_sd = NAN if self._gap_rth else self.vwap_rth.deviation()
+        row.vwap = NAN if self._gap else self.vwap_globex.mean()
+        row.vwap_sd = NAN if self._gap else self.vwap_globex.deviation()
         return 0
 
     cdef void _slope(self, Py_ssize_t index, Row* row) noexcept nogil:
@@ -134,11 +150,11 @@ cdef class SessionLevels:
             session.t_rth_open + self._p.profile_min_minutes * 60 * SECOND
             <= bar.t_close
             < session.t_rth_close
-        ) and not self.rth_profile.empty()
+        ) and not self._gap_rth and not self.rth_profile.empty()
 
     cdef void _fill(self, const Bar* bar, const Session* session, Row* row) noexcept nogil:
         """Profile levels, those of the previous session, and the session's extremes."""
-        if not self.globex_profile.empty():
+        if not self._gap and not self.globex_profile.empty():
             self.globex_profile.evaluate()
             row.profile_valid = 1
             row.poc = self.globex_profile.poc
@@ -164,7 +180,11 @@ cdef class SessionLevels:
             row.previous_val = self._previous_val
         row.session_high = self._session_high
         row.session_low = self._session_low
-        if self._has_overnight and bar.t_close >= session.t_rth_open:
+        if (
+            self._has_overnight
+            and not self._gap_overnight
+            and bar.t_close >= session.t_rth_open
+        ):
             row.overnight_valid = 1
             row.overnight_high = self._overnight_high
             row.overnight_low = self._overnight_low

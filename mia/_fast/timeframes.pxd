@@ -17,6 +17,7 @@ cdef class Frame:
     cdef PatternMemory _patterns
     cdef Battle battle              # of the last closed bar
     cdef readonly bint used         # the frame is at least as wide as the primary bar
+    cdef int64_t _gap_until         # bars that open before it are incomplete
 
     cdef void reset(self) noexcept nogil
     cdef void add(self, const Bar* primary, const Session* session) noexcept nogil
@@ -35,6 +36,7 @@ cdef class Timeframes:
     cdef void add(self, const Bar* primary, const Session* session) noexcept nogil
     cdef void flush(self, const Session* session) noexcept nogil
     cdef bint combine(self, double vol01, double* mtf) noexcept nogil
+    cdef void mark_gap(self, int64_t until) noexcept nogil
 
 
 cdef double average_true_range(const Bar* last, Py_ssize_t count, int64_t window) noexcept nogil

@@ -172,7 +172,13 @@ cdef class Frame:
             dmax(present[1], present[2]),
             &self.battle,
         )
-        self._volume_ref.push(phase, <double> bar.volume)
+        if bar.t_open >= self._gap_until:
+            self._volume_ref.push(phase, <double> bar.volume)
+
+    @property
+    def volumes(self):
+        """Reference volumes of each phase, oldest first: a list of new ndarrays."""
+        return self._volume_ref.values
 
     @property
     def state(self):
@@ -221,6 +227,13 @@ cdef class Timeframes:
         self.second.flush(session)
         self.third.flush(session)
         self.fourth.flush(session)
+
+    cdef void mark_gap(self, int64_t until) noexcept nogil:
+        """Keep bars that open before `until`, which miss trades, out of the references."""
+        self.first._gap_until = until
+        self.second._gap_until = until
+        self.third._gap_until = until
+        self.fourth._gap_until = until
 
     cdef bint combine(self, double vol01, double* mtf) noexcept nogil:
         """Write the mean over frames with at least five bars; False if there is none."""

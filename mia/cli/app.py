@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import mia
-from mia.cli import backtest, config, data, options
+from mia.cli import backtest, config, data, gateway, kill, options, snapshots
 from mia.command_line import EXIT_CODES
 
 app = typer.Typer(
@@ -15,10 +15,19 @@ app = typer.Typer(
 )
 app.command()(backtest.backtest)
 app.command()(backtest.replay)
+app.command()(gateway.gateway)
+app.command(
+    context_settings={
+        "allow_extra_args": True,
+        "ignore_unknown_options": True,
+        "help_option_names": [],
+    }
+)(kill.kill)
 app.add_typer(data.data, name="data")
 app.add_typer(data.calendar, name="calendar")
 app.add_typer(config.config, name="config")
 app.add_typer(options.options, name="options")
+app.add_typer(snapshots.snapshots, name="snapshots")
 
 
 def _version(shown: bool) -> None:

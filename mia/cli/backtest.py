@@ -41,6 +41,14 @@ if TYPE_CHECKING:
 
 SHOWN_TEXT = 300
 
+WireOption = Annotated[
+    bool,
+    typer.Option(
+        "--as-wire",
+        help="Read trades as Interactive Brokers sends them: whole seconds, inferred sides.",
+    ),
+]
+
 
 def backtest(
     source: DataOption = None,
@@ -54,6 +62,7 @@ def backtest(
     trades_per_day: TradesOption = 100_000,
     front: FrontOption = True,
     width: WidthOption = None,
+    as_wire: WireOption = False,
     chains: ChainsOption = None,
     config_name: ConfigOption = None,
     assignments: SetOption = None,
@@ -80,6 +89,7 @@ def backtest(
     """
     from mia.backtest import Backtest, replay
     from mia.config.settings import load_settings
+    from mia.data import wire_tape
     from mia.performance.output import write_all
     from mia.performance.results import result_file, results_folder
 
@@ -104,6 +114,8 @@ def backtest(
             if export_features is not None:
                 stack.enter_context(result_file(export_features))
         tape = stack.enter_context(open_source(where, quiet))
+        if as_wire:
+            tape = wire_tape.as_wire(tape)
         inputs = _inputs(where.folder(), vix)
         if chains is not None:
             inputs = replace(
@@ -216,6 +228,7 @@ def replay(
     trades_per_day: TradesOption = 100_000,
     front: FrontOption = True,
     width: WidthOption = None,
+    as_wire: WireOption = False,
     chains: ChainsOption = None,
     config_name: ConfigOption = None,
     assignments: SetOption = None,
@@ -228,6 +241,7 @@ def replay(
     """
     from mia.backtest import replay as run_replay
     from mia.config.settings import load_settings
+    from mia.data import wire_tape
     from mia.performance.results import result_file
 
     loaded = load_settings(config_name, assignments or ())
@@ -249,8 +263,9 @@ def replay(
         open_source(where, quiet) as tape,
         progress_bar("replay", quiet) as progress,
     ):
-        snapshots = None if chains is None else open_chains(chains, tape)
-        written = run_replay(loaded, tape, out, progress, snapshots)
+        shown = wire_tape.as_wire(tape) if as_wire else tape
+        snapshots = None if chains is None else open_chains(chains, shown)
+        written = run_replay(loaded, shown, out, progress, snapshots)
     if as_json:
         print(json.dumps({"rows": written, "file": str(out)}, indent=2))
     else:

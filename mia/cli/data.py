@@ -9,11 +9,17 @@ import typer
 
 from mia.cli.source import (
     FIRST_SYNTHETIC,
+    DataOption,
+    DaysOption,
     FromOption,
     NullOption,
     SeedOption,
+    Source,
+    SymbolOption,
+    SyntheticOption,
     ToOption,
     TradesOption,
+    open_source,
     root_of,
     session_option,
     session_range,
@@ -149,6 +155,44 @@ def data_info(
         print(json.dumps(asdict(info), indent=2))
     else:
         quality.render(info, output_console())
+
+
+@data.command("sides")
+def data_sides(
+    source: DataOption = None,
+    symbol: SymbolOption = None,
+    first: FromOption = None,
+    last: ToOption = None,
+    days: DaysOption = None,
+    synthetic: SyntheticOption = False,
+    seed: SeedOption = 1,
+    trades_per_day: TradesOption = 100_000,
+    as_json: JsonOption = False,
+    quiet: QuietOption = False,
+) -> None:
+    """Tell how often the aggressor inferred from quotes is the one that the data name.
+
+    Example: mia data sides --synthetic --days 1
+    """
+    from mia.data.wire_tape import agreement
+
+    root = "ES" if symbol is None else symbol
+    where = Source(
+        source, root, first, last, days, True, None, synthetic, False, seed, trades_per_day
+    )
+    with open_source(where, quiet) as tape:
+        found = agreement(tape.blocks())
+    if as_json:
+        print(json.dumps(asdict(found), indent=2))
+    elif not found.known:
+        print(f"{found.trades:,} trades, and the data name the aggressor of none")
+    else:
+        print(
+            f"{found.trades:,} trades, aggressor known of {found.known:,}: "
+            f"inferred right for {found.right / found.known:.2%} of them "
+            f"and {found.right_contracts / found.known_contracts:.2%} of their contracts, "
+            f"nothing inferred for {found.unknown:,}"
+        )
 
 
 @data.command("synth")

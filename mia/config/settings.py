@@ -63,6 +63,7 @@ class Demo(method.Group):
     sessions: int = Field(1, ge=1, le=250)
     trades_per_day: int = Field(60_000, ge=100, le=5_000_000)
     start: str = "2025-03-10"
+    faults: bool = True
 
     @field_validator("start")
     @classmethod
@@ -71,6 +72,36 @@ class Demo(method.Group):
             return date.fromisoformat(value).isoformat()
         except ValueError:
             raise ValueError(f"expected a date as 2025-03-10, was {value!r}") from None
+
+
+class Ibkr(method.Group):
+    """Connection to TWS or IB Gateway."""
+
+    host: str = "127.0.0.1"
+    port: int | None = Field(None, ge=1, le=65535)
+    account: str | None = None
+    orders_client_id: int = Field(71, ge=1, le=999_999)
+    data_client_id: int = Field(72, ge=1, le=999_999)
+    backend: str = Field("ib_insync", pattern="^(ib_insync|ib_async)$")
+    connect_s: float = Field(10.0, gt=0, le=120)
+    roll_days: int = Field(3, ge=1, le=30)
+
+
+class Live(method.Group):
+    """The trader as a process: its state on disk, its last gate, its patience."""
+
+    state_dir: str = "state"
+    sync: str = Field("group", pattern="^(group|strict)$")
+    foreign: str = Field("halt", pattern="^(halt|ignore|adopt)$")
+    ack_s: float = Field(2.0, gt=0, le=60)
+    tick_age_s: float = Field(10.0, gt=0, le=300)
+    clock_skew_s: float = Field(1.0, gt=0, le=60)
+    close_grace_s: float = Field(2.0, ge=0, le=30)
+    price_band_ticks: int = Field(40, ge=1, le=400)
+    orders_per_minute: int = Field(6, ge=1, le=60)
+    reentries: int = Field(3, ge=1, le=100)
+    refusals: int = Field(10, ge=1, le=100)
+    history: str | None = None
 
 
 class Settings(BaseSettings):
@@ -88,7 +119,7 @@ class Settings(BaseSettings):
     max_daily_loss: float = Field(1000.0, gt=0)
     max_position_size: int | None = Field(None, ge=1)
     symbol: str = Field("ES", pattern=f"^({'|'.join(INSTRUMENTS)})$")
-    feed: str = Field("none", pattern="^(none|synth)$")
+    feed: str = Field("none", pattern="^(none|synth|ibkr)$")
 
     stream: method.Stream = method.Stream()
     bars: method.Bars = method.Bars()
@@ -118,6 +149,8 @@ class Settings(BaseSettings):
     account: method.Account = method.Account()
     limits: Limits = Limits()
     demo: Demo = Demo()
+    ibkr: Ibkr = Ibkr()
+    live: Live = Live()
 
     @classmethod
     def settings_customise_sources(

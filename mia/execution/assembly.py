@@ -11,7 +11,8 @@ from mia.core import sessions
 from mia.core.base_types import EventSink, SignalFilter
 from mia.core.kernel_params import kernel_params
 from mia.errors import ConfigError
-from mia.execution.simple_trader import SimpleTrader, VixSource
+from mia.execution.cycle_plugs import VixSource
+from mia.execution.simple_trader import SimpleTrader
 from mia.execution.simulated_broker import SimulatedBroker
 from mia.features.options_feed import SnapshotSource
 from mia.strategies.proposals import group

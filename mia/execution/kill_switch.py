@@ -49,6 +49,7 @@ class Rule(StrEnum):
     COMMAND_HALT = "COMMAND_HALT"
     COMMAND_FLATTEN = "COMMAND_FLATTEN"
     DAMAGED_STATE = "DAMAGED_STATE"
+    ORDER_TROUBLE = "ORDER_TROUBLE"
 
 
 LATCHED = frozenset({Rule.DAY_LOSS_R, Rule.DAILY_LOSS})
@@ -242,6 +243,12 @@ class KillSwitch:
     def record_exception(self, ts: int) -> None:
         """Stop everything after an exception that nobody handled in the trading loop."""
         self._raise(Rule.UNHANDLED_EXCEPTION, TradingState.EMERGENCY, ts)
+
+    def record_trouble(self, ts: int, state: TradingState) -> None:
+        """Stop until a person resets it, after orders went wrong in a way that needs eyes."""
+        cause = self.causes.get(Rule.ORDER_TROUBLE)
+        if state is not TradingState.NORMAL and (cause is None or cause.state < state):
+            self._raise(Rule.ORDER_TROUBLE, state, ts)
 
     def command(self, name: str, ts: int) -> None:
         """Obey a person: ``halt`` stops entries until reset, ``flatten`` also closes.

@@ -1,7 +1,7 @@
 """From fills to round trips: the entry that works, the position it becomes, the closed trade."""
 
 import hashlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 from mia.core.base_types import (
@@ -42,6 +42,8 @@ class Position:
         What is managed; None before the first fill.
     exit_reason : ExitReason, optional
         Why it is being flattened at market, if it is.
+    fills : list of Fill
+        What was booked, in order.
     """
 
     trade_id: str
@@ -58,7 +60,7 @@ class Position:
     ts_exit: int = 0
     _entry_value: int = 0
     _exit_value: int = 0
-    _fills: list[Fill] = field(default_factory=list)
+    fills: list[Fill] = field(default_factory=list)
 
     @property
     def open_quantity(self) -> int:
@@ -80,7 +82,7 @@ class Position:
 
     def take(self, fill: Fill) -> bool:
         """Book a fill; True if it is the first of the entry."""
-        self._fills.append(fill)
+        self.fills.append(fill)
         self.costs += fill.commission
         self.slippage += fill.side * (fill.price - fill.reference_price) * fill.quantity
         if fill.role is OrderRole.ENTRY:
@@ -106,6 +108,42 @@ class Position:
         if self.exit_reason is None:
             self.exit_reason = _EXITS.get(fill.role)
         return False
+
+    def correct(self, old: tuple[OrderRole, int, int], quantity: int, price: int) -> bool:
+        """Replace a booked fill, as a broker does that corrects an execution.
+
+        Parameters
+        ----------
+        old : tuple
+            Role, contracts and price (ticks) as they were booked.
+        quantity, price : int
+            As they are now; 0 contracts if it never happened.
+
+        Returns
+        -------
+        bool
+            Whether such a fill was booked here.
+        """
+        booked = [(fill.role, fill.quantity, fill.price) for fill in self.fills]
+        if old not in booked:
+            return False
+        fills = list(self.fills)
+        k = booked.index(old)
+        share = fills[k].commission * quantity / fills[k].quantity
+        new = replace(fills[k], quantity=quantity, price=price, commission=share)
+        fills[k : k + 1] = [new] if quantity else []
+        trade, reason = self.trade, self.exit_reason
+        self.trade = None
+        self.fills = []
+        self.filled = self.closed = self._entry_value = self._exit_value = self.slippage = 0
+        self.costs = 0.0
+        for fill in fills:
+            self.take(fill)
+        self.exit_reason = reason
+        if trade is not None and self.trade is not None:
+            trade.entry, trade.quantity = self.trade.entry, self.trade.quantity
+            self.trade = trade
+        return True
 
     def closed_trade(self, mfe_ticks: int, mae_ticks: int) -> ClosedTrade:
         """Return the round trip of a position that is done and was filled."""

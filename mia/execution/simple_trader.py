@@ -6,8 +6,7 @@ is decided upon: exits first, then a new proposal. Nothing that is decided at a 
 the data before it, and an order acts from the data after it.
 """
 
-from collections.abc import Mapping
-from typing import Protocol
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,18 +19,19 @@ from mia.core.bar_records import bars_of
 from mia.core.base_types import (
     Block,
     BracketOrder,
-    Broker,
     Context,
     Decision,
     EventSink,
     ExitReason,
     Fill,
+    OrderRole,
     SignalFilter,
     TradeBlock,
     TradingState,
 )
 from mia.data.contracts import parse_contract
-from mia.errors import BrokerError, DataError
+from mia.errors import BrokerError, DataError, OrderRefused
+from mia.execution.cycle_plugs import NoVix, SimulatedMatching, VixSource
 from mia.execution.exits import ExitRules, ExitTrade, MoveStop
 from mia.execution.kill_switch import Exposure, KillSwitch
 from mia.execution.open_position import Position, trade_id
@@ -48,42 +48,7 @@ _SETUP = 0
 _CLOSE_EVENT = market_state.CLOSE
 _IDLE_WAKE = market_state.SETUP | market_state.SESSION
 _BUSY_WAKE = market_state.CLOSE | market_state.SESSION
-
-
-class SimulatedMatching(Broker, Protocol):
-    """A broker that is shown the tape."""
-
-    def advance(self, block: TradeBlock | NDArray[np.void], start: int, stop: int) -> int:
-        """Match working orders with trades or bars to the next fill; return where it stopped."""
-        ...
-
-    def is_open(self, bracket_id: str) -> bool:
-        """Whether a bracket has a position or an entry that may still fill."""
-        ...
-
-    def excursions(self, bracket_id: str) -> tuple[int, int]:
-        """Return the best and the worst open profit of a bracket in ticks."""
-        ...
-
-    def close_out(self, bracket_id: str, ts: int, price: int) -> None:
-        """End a bracket for good, what is open at a price that was traded, without slippage."""
-        ...
-
-
-class VixSource(Protocol):
-    """VIX as it was known."""
-
-    def at(self, ts: int) -> float:
-        """Return the last value known at `ts` (ns UTC), nan without one."""
-        ...
-
-
-class NoVix:
-    """A session without VIX says so: nan."""
-
-    def at(self, ts: int) -> float:
-        """Return nan."""
-        return float("nan")
+_SECOND_NS = 1_000_000_000
 
 
 class SimpleTrader:
@@ -99,7 +64,9 @@ class SimpleTrader:
     groups : mapping of str to Group
         Groups of the method by name.
     sink : EventSink
-        Told of ``session``, ``decision``, ``fill``, ``closed``, ``mark``, ``rows`` and ``kill``.
+        Told of ``session``, ``analysis``, ``decision``, ``sent``, ``refused``, ``fill``,
+        ``position``, ``managed``, ``closed``, ``unfilled``, ``mark``, ``block``, ``rows`` and
+        ``kill``.
     vix : VixSource
     news_window : callable
         See `mia.strategies.session_facts.NewsWindow`.
@@ -111,6 +78,7 @@ class SimpleTrader:
 
     Attributes
     ----------
+    groups : mapping of str to Group
     risk : RiskManager
     kill_switch : KillSwitch
     position : Position, optional
@@ -136,6 +104,7 @@ class SimpleTrader:
         self.state = state
         self.broker = broker
         self.limits = limits
+        self.groups = groups
         self.sink = sink
         self.risk = RiskManager(limits, groups)
         self.kill_switch = KillSwitch(
@@ -154,6 +123,13 @@ class SimpleTrader:
         self._facts: SessionFacts | None = None
         self._last_price = 0
         self._last_ts = 0
+        self._checked_second = 0
+        self._remembered: Mapping[str, object] | None = None
+
+    @property
+    def facts(self) -> SessionFacts | None:
+        """What gates know beside the market; None before the first decision."""
+        return self._facts
 
     def run(self, block: Block) -> None:
         """Take a block of market data.
@@ -172,19 +148,45 @@ class SimpleTrader:
                 self._run_trades(block)
             else:
                 self._run_bars(bars_of(block))
+            self.sink.publish("block", block)
         except ValueError as error:
             raise DataError(f"{block.contract}: {error}") from error
 
+    def observe(self, block: TradeBlock) -> None:
+        """Take a block of the past: the state learns from it, nothing is decided or matched.
+
+        Raises
+        ------
+        DataError
+            If the contract changes within a session or data lie outside the calendar.
+        """
+        state = self.state
+        try:
+            if block.contract != self.contract:
+                self._change_contract(block.contract)
+            if self._options is not None:
+                give_options(state, self._options, block)
+            columns = (block.ts_event, block.price, block.size, block.aggressor_side)
+            start, n = 0, len(block)
+            state.wake = 0
+            while start < n:
+                start = state.advance(*columns, start)
+                if state.events & market_state.ROWS:
+                    self.sink.publish("rows", state.take_rows())
+        except ValueError as error:
+            raise DataError(f"{block.contract}: {error}") from error
+        if n:
+            self._last_price = int(block.price[-1])
+            self._last_ts = int(block.ts_event[-1])
+
     def _change_contract(self, contract: str) -> None:
-        if self.position is not None:
+        if self.position is not None and self.contract:
             # Its data end here: what is held is closed where it last traded.
             position = self.position
             if position.open_quantity and position.exit_reason is None:
                 position.exit_reason = ExitReason.SESSION_END
             self.broker.close_out(position.trade_id, self._last_ts, self._last_price)
-            for fill in self.broker.poll():
-                self._take_fill(fill)
-            self._settle()
+            self.collect()
         ordinal = self._contracts.setdefault(contract, len(self._contracts))
         settles = 0 if self._options is None else parse_contract(contract).expiry
         self.state.set_contract(ordinal, settles)
@@ -195,8 +197,23 @@ class SimpleTrader:
         columns = (block.ts_event, block.price, block.size, block.aggressor_side)
         start, n = 0, len(block)
         while start < n:
-            state.wake = _IDLE_WAKE if self.position is None else _BUSY_WAKE
-            stop = state.advance(*columns, start)
+            if self.position is None:
+                state.wake = _IDLE_WAKE
+                stop = state.advance(*columns, start)
+            else:
+                # What is held is looked at every second, not at closes only.
+                state.wake = _BUSY_WAKE
+                second = int(block.ts_event[start]) // _SECOND_NS
+                self.check(second * _SECOND_NS)
+                after = block.ts_event[start:].searchsorted((second + 1) * _SECOND_NS)
+                reach = start + max(int(after), 1)
+                stop = state.advance(
+                    block.ts_event[:reach],
+                    block.price[:reach],
+                    block.size[:reach],
+                    block.aggressor_side[:reach],
+                    start,
+                )
             if stop > start:
                 self._match(block, start, stop)
                 self._last_price = int(block.price[stop - 1])
@@ -221,9 +238,65 @@ class SimpleTrader:
         """Show the broker what the state has seen, fill by fill."""
         while self.position is not None and start < stop:
             start = self.broker.advance(block, start, stop)
-            for fill in self.broker.poll():
-                self._take_fill(fill)
-            self._settle()
+            self.collect()
+
+    def collect(self) -> None:
+        """Take the fills that the broker has, and book the position if it is done."""
+        for fill in self.broker.poll():
+            self._take_fill(fill)
+        self._settle()
+
+    def advance_clock(self, now: int) -> None:
+        """Close the bar that has ended by `now` (ns UTC), though no trade came after it."""
+        self.state.wake = _IDLE_WAKE if self.position is None else _BUSY_WAKE
+        self._handle(self.state.advance_clock(now))
+
+    def check(self, ts: int) -> TradingState:
+        """Hold what is held and what works against the kill switch, at most once a second.
+
+        Parameters
+        ----------
+        ts : int
+            Now, ns UTC; whoever has no trades to show calls this every second.
+
+        Returns
+        -------
+        TradingState
+            An entry that works above NORMAL is cancelled, a position from HALT_TRADING on is
+            closed at market.
+        """
+        position, facts = self.position, self._facts
+        if ts // _SECOND_NS == self._checked_second or facts is None:
+            return self.kill_switch.state
+        self._checked_second = ts // _SECOND_NS
+        exposure, _ = self._exposure(self._last_price)
+        state = self.kill_switch.check(ts, facts.hours.session_id, exposure, self.vix.at(ts))
+        if position is None or state is TradingState.NORMAL:
+            return state
+        if position.entry_works:
+            self.broker.cancel_entry(position.trade_id, ts)
+            position.bars_left = 0
+        held = position.trade is not None and position.open_quantity != 0
+        if state >= TradingState.HALT_TRADING and held and position.exit_reason is None:
+            position.exit_reason = ExitReason.KILL_STATE
+            self.broker.flatten(position.trade_id, ts)
+        return state
+
+    def remember(self, facts: Mapping[str, object]) -> None:
+        """Let the first decision of this run know what `SessionFacts.to_dict` said of another."""
+        self._remembered = facts
+
+    def adopt(self, position: Position) -> None:
+        """Take up a position that an earlier run of the program left at the broker.
+
+        Parameters
+        ----------
+        position : Position
+            With the fills that were booked; later ones come through the broker.
+        """
+        self.position = position
+        self._last_price = position.context.close
+        self._session_facts(position.context)
 
     def _handle(self, events: int) -> None:
         if events & _CLOSE_EVENT:
@@ -243,6 +316,8 @@ class SimpleTrader:
             )
             if facts is None:
                 facts = SessionFacts(hours, news_window=self._news_window)
+                if self._remembered is not None:
+                    facts.restore(self._remembered)
                 self._facts = facts
             facts.hours = hours
             self.risk.roll(context.session_id)
@@ -256,18 +331,26 @@ class SimpleTrader:
         if any(setup.traded for setup in context.setups):
             self._propose(context, facts)
 
-    def _check_kill_switch(self, context: Context) -> TradingState:
+    def exposure(self) -> Exposure:
+        """Return the account as the kill switch sees it, at the last price."""
+        return self._exposure(self._last_price)[0]
+
+    def _exposure(self, price: float) -> tuple[Exposure, bool]:
+        """Return the account as the kill switch sees it, and whether an entry has filled."""
         position = self.position
-        exposure = Exposure(self.risk.day_pnl)
-        if position is not None and position.trade is not None:
-            held = position.open_quantity
-            worst = position.open_pnl(position.trade.stop) - position.costs
-            exposure = Exposure(
-                self.risk.day_pnl,
-                position.open_pnl(context.close),
-                worst,
-                position_equivalents(position.decision.symbol, held),
-            )
+        if position is None or position.trade is None:
+            return Exposure(self.risk.day_pnl), False
+        exposure = Exposure(
+            self.risk.day_pnl,
+            position.open_pnl(price),
+            position.open_pnl(position.trade.stop) - position.costs,
+            position_equivalents(position.decision.symbol, position.open_quantity),
+        )
+        return exposure, True
+
+    def _check_kill_switch(self, context: Context) -> TradingState:
+        exposure, filled = self._exposure(context.close)
+        if filled:
             self.sink.publish(
                 "mark", (context.ts, context.session_id, self.risk.equity + exposure.open_pnl)
             )
@@ -302,6 +385,9 @@ class SimpleTrader:
                     # The market has passed the new stop already: what it protects must go.
                     position.exit_reason = ExitReason.STOP
                     self.broker.flatten(position.trade_id, ts)
+        if trade is not None and position.open_quantity:
+            self.sink.publish("position", (position, context))
+        self.sink.publish("managed", position)
 
     def _propose(self, context: Context, facts: SessionFacts) -> None:
         position = self.position
@@ -319,6 +405,7 @@ class SimpleTrader:
         outcome = self.generator.evaluate(context, facts)
         if not isinstance(outcome, Decision):
             return
+        self.sink.publish("analysis", (context, self.state))
         self.sink.publish("decision", outcome)
         if outcome.accepted:
             facts.record_accepted(context.ts)
@@ -328,42 +415,83 @@ class SimpleTrader:
     def _submit(self, decision: Decision, context: Context) -> None:
         proposal = decision.proposal
         name = trade_id(decision)
-        self.position = Position(
+        position = Position(
             name,
             decision,
             context,
             instrument(decision.symbol).tick_value,
             proposal.valid_bars,
         )
-        self.kill_switch.record_order(context.ts)
-        self.broker.submit(
-            BracketOrder(
-                name,
-                decision.symbol,
-                decision.contract,
-                proposal.side,
-                decision.quantity,
-                proposal.entry_type,
-                proposal.entry,
-                proposal.stop,
-                proposal.target,
-                context.ts,
-            )
+        order = BracketOrder(
+            name,
+            decision.symbol,
+            decision.contract,
+            proposal.side,
+            decision.quantity,
+            proposal.entry_type,
+            proposal.entry,
+            proposal.stop,
+            proposal.target,
+            context.ts,
         )
+        self.kill_switch.record_order(context.ts)
+        # It must be known before anything of it can be filled.
+        self.position = position
+        self.sink.publish("sent", position)
+        try:
+            self.broker.submit(order)
+        except OrderRefused as refusal:
+            self.position = None
+            self.sink.publish("refused", (decision, refusal))
+            self.kill_switch.record_reject(context.ts, context.session_id)
 
     def _take_fill(self, fill: Fill) -> None:
-        self.sink.publish("fill", fill)
         position = self.position
         if position is None or position.trade_id != fill.bracket_id:
+            self.sink.publish("fill", fill)
             raise DataError(f"a fill of {fill.bracket_id} belongs to no position of ours")
         adverse = fill.side * (fill.price - fill.reference_price)
         self.kill_switch.record_slippage(fill.ts, adverse)
         if position.take(fill):
             self.risk.record_entry(position.decision.session_id)
+        self.sink.publish("fill", fill)
         if position.open_quantity == 0 and position.entry_works:
             # The exchange closed what had filled; the rest of the entry must not open it again.
             self.broker.cancel_entry(position.trade_id, fill.ts)
             position.bars_left = 0
+
+    def catch_up(self, fills: Sequence[Fill]) -> None:
+        """Book the fills of the adopted position that an earlier run had not booked.
+
+        Parameters
+        ----------
+        fills : sequence of Fill
+            All of its fills, in order.
+        """
+        position = self.position
+        if position is not None:
+            for fill in fills[len(position.fills) :]:
+                self._take_fill(fill)
+            self._settle()
+
+    def correct(
+        self, bracket_id: str, old: tuple[OrderRole, int, int], quantity: int, price: int
+    ) -> bool:
+        """Follow a broker that corrects an execution of the position at work.
+
+        Returns
+        -------
+        bool
+            False if it belongs to a trade that is closed: its result is not touched.
+        """
+        position = self.position
+        if position is None or position.trade_id != bracket_id:
+            return False
+        found = position.correct(old, quantity, price)
+        if found:
+            self.sink.publish("corrected", position)
+            self._settle()
+        return found
 
     def _settle(self) -> None:
         """Book the position if nothing of it is left at the broker."""

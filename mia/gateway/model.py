@@ -75,6 +75,19 @@ class ApiOrder:
     echo: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class MarginImpact:
+    """What an order would do to an account, USD; the answer to a what-if order."""
+
+    initial_before: float
+    maintenance_before: float
+    equity_before: float
+    initial_after: float
+    maintenance_after: float
+    equity_after: float
+    commission: float
+
+
 @dataclass(slots=True)
 class OrderRecord:
     """An order at the gateway.
@@ -88,6 +101,8 @@ class OrderRecord:
         ``Inactive``, ``PendingCancel``, ``ApiPending`` while it is staged.
     why_held : str
         ``child``, ``trigger``, ``child,trigger`` or empty.
+    margin : MarginImpact, optional
+        Of the answer to a what-if order only.
     """
 
     client_id: int
@@ -100,6 +115,7 @@ class OrderRecord:
     last_price: float = 0.0
     why_held: str = ""
     ts_done: int = 0
+    margin: MarginImpact | None = None
 
     @property
     def remaining(self) -> int:

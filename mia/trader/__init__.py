@@ -9,6 +9,6 @@ def main() -> NoReturn:
     """Run the program."""
     interrupts.leave_at_once()
     from mia.command_line import run_app
-    from mia.trader.demo import app
+    from mia.trader.app import app
 
     run_app(app, "python -m mia.trader")

@@ -5,6 +5,7 @@ import itertools
 
 import numpy as np
 import pytest
+from run_samples import part
 
 from mia.backtest import Backtest
 from mia.config.settings import LoadedSettings, load_settings
@@ -207,3 +208,50 @@ def test_halted_entries_refuse_proposals_but_let_exits_through(eased, tape: Tape
         for d in record.decisions
         if d.gates
     )
+
+
+def test_a_loss_that_breaks_the_days_limit_is_closed_within_a_second(eased, tape: Tape) -> None:
+    record = RunRecord()
+    trader = Backtest(eased, tape).make_trader(record)
+    broken_at = 0
+    for block in tape.blocks():
+        for start in range(0, len(block), 7):
+            trader.run(part(block, start, min(start + 7, len(block))))
+            position = trader.position
+            held = position is not None and position.open_quantity != 0
+            if held and not broken_at:
+                trader.risk.day_pnl = -5_000.0
+                broken_at = int(block.ts_event[min(start + 6, len(block) - 1)])
+            if broken_at and position is None:
+                break
+        if broken_at:
+            break
+    trade = record.trades[-1]
+    assert trade.exit_reason is ExitReason.KILL_STATE
+    after = block.ts_event[block.ts_event > broken_at]
+    whole_second = (broken_at // 1_000_000_000 + 1) * 1_000_000_000
+    first_seen = int(after[after >= whole_second][0])
+    latency = eased.settings.fill.latency_ns
+    assert trade.ts_exit <= int(after[after >= first_seen // 10**9 * 10**9 + latency][0])
+
+
+def test_an_entry_that_works_is_cancelled_within_a_second_of_a_halt(eased, tape: Tape) -> None:
+    record = RunRecord()
+    trader = Backtest(eased, tape).make_trader(record)
+    halted = False
+    for block in tape.blocks():
+        for start in range(0, len(block), 7):
+            trader.run(part(block, start, min(start + 7, len(block))))
+            position = trader.position
+            if not halted and position is not None and position.filled == 0:
+                trader.kill_switch.command("halt", int(block.ts_event[start]))
+                waiting = position.trade_id
+                halted = True
+            if halted and trader.position is None:
+                break
+        if halted:
+            break
+    assert halted
+    assert trader.position is None
+    assert [trade.trade_id for trade in record.trades].count(waiting) == 0
+    assert len(record.unfilled) >= 1

@@ -90,6 +90,28 @@ def _check_long_tape(seed: int) -> None:
     agree_on_trades((tapes.EASY if seed % 4 else {}) | params, tapes.long_tape(seed))
 
 
+@EXAMPLES
+@pytest.mark.parametrize("primary", PRIMARIES)
+def test_rows_of_trades_with_holes(primary: str, examples: int) -> None:
+    @settings(max_examples=examples)
+    @given(PARAMS, MICROS, tapes.tapes(gaps=True))
+    def agree(params: dict[str, Any], micro: str, tape: list[tapes.Event]) -> None:
+        agree_on_trades(params | {"stream.primary": primary, "stream.micro": micro}, tape)
+
+    agree()
+
+
+def test_rows_of_synthetic_sessions_with_holes() -> None:
+    trades = synthetic_tape(7, 5, 2500)
+    tape = tapes.mixed(trades, 7, 0.0)
+    for k in (len(tape) // 3, 4 * len(tape) // 5):
+        since = tape[k][1]
+        tape.insert(k + 1, ("gap", since, since + 600 * 10**9))
+    rows = agree_on_trades(MIDDLING, tape)
+    assert {row["valid"][15] for row in rows} == {0, 1}
+    assert {row["profile_valid"] for row in rows} == {0, 1}
+
+
 def wider(bars: Sequence[market.Bar], width_s: int) -> list[tuple[int, ...]]:
     """Resample bars plainly; the open group at the end is left out."""
     sessions = Sessions()

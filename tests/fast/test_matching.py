@@ -42,7 +42,9 @@ def bar_tapes(draw):
 requests = st.lists(
     st.tuples(
         st.integers(0, 30),
-        st.sampled_from(["bracket", "bracket", "order", "child", "cancel", "modify", "ahead"]),
+        st.sampled_from(
+            ["bracket", "bracket", "order", "child", "cancel", "modify", "ahead", "release"]
+        ),
         st.integers(0, 3),
         st.sampled_from([-1, 1]),
         st.integers(1, 4),
@@ -88,6 +90,8 @@ def send(engine, request, ts, price, ids):
             return engine.cancel(chosen, ts)
         if what == "modify":
             return engine.modify(chosen, ts, at, extra)
+        if what == "release":
+            return engine.release(chosen)
         return engine.set_queue_ahead(chosen, extra)
     except ValueError:
         return "refused"
@@ -201,7 +205,9 @@ class Recorder:
         return getattr(self.engine, name)
 
 
-fixed = requests.map(lambda found: [request for request in found if request[1] != "modify"])
+fixed = requests.map(
+    lambda found: [request for request in found if request[1] not in ("modify", "release")]
+)
 
 
 def check_invariants(fills, recorder, latency):

@@ -310,3 +310,34 @@ def test_what_does_not_fit_is_refused_before_anything_runs():
         engine.cancel(2, 0)
     with pytest.raises(ValueError, match="capacity"):
         matching.MatchingEngine(capacity=0)
+
+
+def test_a_released_entry_takes_its_children_and_its_position_along():
+    engine = matching.MatchingEngine()
+    entry = engine.submit(0, 1, MARKET, 2)
+    stop = engine.submit(0, -1, STOP, 0, 90, parent=entry)
+    other = engine.submit(0, 1, LIMIT, 1, limit_price=50)
+    tape = np.array([1, 2], np.int64), np.array([100, 80], np.int32), np.array([5, 5], np.int32)
+    assert engine.advance(*tape, 0, 2) == 1
+    engine.release(entry)
+    assert engine.advance(*tape, 1, 2) == 2
+    assert len(engine.fills) == 0
+    assert [engine.quantities(each) for each in (entry, stop, other)] == [(0, 0), (0, 0), (1, 0)]
+
+
+def test_a_released_child_leaves_the_others_their_work():
+    engine = matching.MatchingEngine()
+    entry = engine.submit(0, 1, MARKET, 2)
+    stop = engine.submit(0, -1, STOP, 0, 90, parent=entry)
+    engine.submit(0, -1, LIMIT, 0, limit_price=110, parent=entry)
+    engine.release(stop)
+    tape = np.arange(3), np.array([100, 80, 111], np.int32), np.array([5, 5, 5], np.int32)
+    at = 0
+    prices = []
+    while at < 3:
+        at = engine.advance(*tape, at, 3)
+        prices += engine.fills["price"].tolist()
+    assert prices == [101, 110]
+    assert engine.is_idle
+    with pytest.raises(ValueError, match="no order has the id 9"):
+        engine.release(9)

@@ -81,6 +81,10 @@ class TradeIntake:
         self._sign = 0
         self.rejected = 0
 
+    def forget(self) -> None:
+        """Forget the trade before: trades between it and the next are missing."""
+        self._last, self._sign = None, 0
+
     def accept(self, ts: int, price: int, size: int, side: int) -> Trade | None:
         """Return the trade with its side, None if it is ignored or rejected."""
         if size == 0:

@@ -56,6 +56,8 @@ class ReferenceEngine:
         self._previous: Levels | None = None
         self._session: Session | None = None
         self._newest = 0
+        self._gap = (0, 0)
+        self._whole: int | None = None
         self.rows: list[dict[str, Any]] = []
 
     @property
@@ -71,6 +73,27 @@ class ReferenceEngine:
     def set_options(self, **values: Any) -> None:
         """Replace the options input; fields of `confluence.Options`."""
         self._options = Options(**values)
+
+    def mark_gap(self, since: int, until: int) -> None:
+        """Note that trades between two instants are missing (section 21)."""
+        self.advance(since)
+        end = self._session.t_end if self._session else 0
+        if self._gap[1] > end:
+            since = min(since, self._gap[0])
+        self._gap = (since, max(self._gap[1], until))
+        for frame in self._frames:
+            frame.complete_from = self._gap[1]
+        if self._session is None or since >= end:
+            return
+        self._whole = 0
+        self._state.mark_gap(*self._gap)
+        for trade in self._open_trades:
+            self._flow.add(trade)
+        self._open_trades = []
+        self._flow.forget()
+        self._intake.forget()
+        self._micro = builder_of(self._p.stream_micro, self._p.feat_f8_min_lots)
+        self._micro_statistics.reset()
 
     def on_book(self, ts: int, bids: Sequence[int], asks: Sequence[int], spread: int) -> None:
         """Take a state of the book: sizes from the best level down, spread in ticks."""
@@ -176,13 +199,23 @@ class ReferenceEngine:
     def _start(self, session: Session) -> None:
         """Reset everything of section 1.3, after letting the old session finish."""
         p = self._p
+        before = self._session
         self.end_session()
+        day = self._sessions.of(before.t_end) if before else session
+        while day.session_id < session.session_id:
+            if self._gap[0] < day.t_rth_close and self._gap[1] > day.t_rth_open:
+                self._previous = None
+            day = self._sessions.of(day.t_end)
         if self._next_contract != self._contract:
             self._contract, self._previous = self._next_contract, None
             self._options = Options()
         self._session = session
         self._newest = session.session_id
         self._state = SessionState(p, session, self._previous)
+        self._whole = None
+        if self._gap[1] > session.t_open:
+            self._whole = 0
+            self._state.mark_gap(*self._gap)
         self._statistics.reset()
         self._micro_statistics.reset()
         self._sampler.drop_before(session.t_open)
@@ -199,7 +232,7 @@ class ReferenceEngine:
         for bar in closed:
             stats = self._micro_statistics.update(bar)
             self._detect(self._micro_statistics.bars, self._micro_strict, stats)
-            self._micro_statistics.remember()
+            self._micro_statistics.remember(volume=bar.t_open >= self._gap[1])
 
     def _detect(self, bars: Sequence[Bar], strict: bool, stats: Statistics) -> None:
         leg, legc = patterns.legs(self._p, strict, stats.atr)
@@ -208,7 +241,10 @@ class ReferenceEngine:
     def _evaluate(self, bar: Bar) -> None:
         """Run steps 3 to 16 of section 14 for a bar of the current session."""
         p, state = self._p, self._state
-        stats = self._statistics.update(bar)
+        complete = bar.t_open >= self._gap[1]
+        if self._whole is not None:
+            self._whole = self._whole + 1 if complete else 0
+        stats = self._statistics.update(bar, self._whole)
         state.update(bar)
         for trade in self._open_trades:
             self._flow.add(trade)
@@ -245,11 +281,14 @@ class ReferenceEngine:
         row["vol01"] = timeframes.volatility(stats)
         known = {frame.minutes: frame.last() for frame in self._frames if frame.last()}
         row["mtf"], mtf_valid = timeframes.combine(row["vol01"], known, p)
+        if self._whole is not None:
+            row["mtf"], mtf_valid = 0.0, False
         row["mtf_valid"] = int(mtf_valid)
         self._context(row, stats, battle, regime, sources)
         self.rows.append(row)
-        self._statistics.remember()
-        if state.rth:
+        seen = self._whole is None or self._whole > p.stats_atr_bars
+        self._statistics.remember(volume=complete, atr=seen)
+        if state.rth and self._whole is None:
             self._ranking.add(row["feature_score"])
 
     def _features(self, stats: Statistics, regime: RegimeState) -> list[features.Value]:
@@ -271,6 +310,11 @@ class ReferenceEngine:
             features.volume_confirmation(bars, stats, p),
             (SESSION_FACTOR[self._sessions.phase(bar.t_close)], True),
         ]
+        if self._whole is not None:
+            lost = {1, 3, 8, 15, 16, 17}
+            lost |= {2} if self._whole < 1 else set()
+            lost |= {5} if self._whole < p.feat_f5_bars else set()
+            values = [(v, ok and k not in lost) for k, (v, ok) in enumerate(values, start=1)]
         return [
             (value if valid else neutral, valid)
             for (value, valid), neutral in zip(values, features.NEUTRAL, strict=True)

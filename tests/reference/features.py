@@ -84,6 +84,11 @@ class TradeFlow:
         if trade.size >= self._p.feat_f8_min_lots and trade.side:
             self._large.append((trade.ts, trade.size, trade.side))
 
+    def forget(self) -> None:
+        """Forget what F7 looks back at: trades after it are missing."""
+        self._price = None
+        self._newest.clear()
+
     def tick_momentum(self) -> Value:
         """F7."""
         n = self._p.feat_f7_trades

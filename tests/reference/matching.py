@@ -50,7 +50,7 @@ class Order:
     def finished(self) -> bool:
         if self.parent is not None:
             return self.gone or self.parent.finished
-        return self.leaves == 0 and (self.open == 0 or not self.children)
+        return self.gone or (self.leaves == 0 and (self.open == 0 or not self.children))
 
 
 class ReferenceEngine:
@@ -114,6 +114,12 @@ class ReferenceEngine:
             raise ValueError("it has not exactly one price")
         self.changes.append((self._arrival(ts), order, price, queue_ahead))
         return True
+
+    def release(self, order_id: int) -> None:
+        order = self.orders[order_id - 1]
+        for each in (order, *order.children):
+            each.leaves = each.open = 0
+            each.gone = True
 
     def set_queue_ahead(self, order_id: int, queue_ahead: int) -> None:
         self.orders[order_id - 1].ahead = queue_ahead

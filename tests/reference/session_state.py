@@ -32,6 +32,14 @@ class SessionState:
         self._last_rth_close = 0
         self._range: tuple[int, int] | None = None
         self._overnight: tuple[int, int] | None = None
+        self._gap = self._gap_overnight = self._gap_rth = False
+
+    def mark_gap(self, since: int, until: int) -> None:
+        """Note that trades between two instants are missing."""
+        session = self.session
+        self._gap = True
+        self._gap_overnight |= since < session.t_rth_open
+        self._gap_rth |= since < session.t_rth_close and until > session.t_rth_open
 
     def update(self, bar: Bar) -> None:
         """Add a closed bar."""
@@ -45,8 +53,10 @@ class SessionState:
             self._vwap_rth.add_bar(bar)
             self._profile_rth.add_bar(bar)
             self._last_rth_close = bar.t_close
-        chosen = self._vwap if self._p.vwap_anchor == "globex" else self._vwap_rth
-        self.vwaps.append((chosen.value, chosen.sd))
+        globex = self._p.vwap_anchor == "globex"
+        chosen = self._vwap if globex else self._vwap_rth
+        lost = self._gap if globex else self._gap_rth
+        self.vwaps.append((math.nan, math.nan) if lost else (chosen.value, chosen.sd))
         self.cvd.append((self.cvd[-1] if self.cvd else 0) + bar.delta)
         if bar.t_open < self.session.t_rth_open:
             high, low = self._overnight or (bar.high, bar.low)
@@ -73,12 +83,15 @@ class SessionState:
         """Return the profile that the levels of section 5.5 come from."""
         session, wait = self.session, self._p.profile_min_minutes * MINUTE
         t = self.bars[-1].t_close
-        if session.in_rth(t) and t >= session.t_rth_open + wait and self._profile_rth.valid:
+        in_rth = session.in_rth(t) and t >= session.t_rth_open + wait
+        if in_rth and self._profile_rth.valid and not self._gap_rth:
             return self._profile_rth
-        return self._profile if t >= session.t_open + wait else None
+        return self._profile if t >= session.t_open + wait and not self._gap else None
 
     def final_levels(self) -> Levels | None:
         """Return the levels that the next session calls previous."""
+        if self._gap_rth:
+            return None
         wait = self._p.profile_prev_min_minutes * MINUTE
         if self._last_rth_close >= self.session.t_rth_open + wait:
             return self._levels_of(self._profile_rth)
@@ -98,7 +111,9 @@ class SessionState:
             vwap=None if math.isnan(vwap[0]) else vwap,
             previous=self.previous,
             session_range=self._range,
-            overnight=self._overnight if t >= self.session.t_rth_open else None,
+            overnight=self._overnight
+            if t >= self.session.t_rth_open and not self._gap_overnight
+            else None,
             options=options,
             earlier=self.bars[:-1],
         )
@@ -106,18 +121,21 @@ class SessionState:
     def row(self, sources: LevelSources) -> dict[str, Any]:
         """Return the fields of a row that come from here."""
         vslope, vslope_valid = self.vslope()
-        poc, vah, val = self._levels_of(self._profile)
+        poc, vah, val = (0, 0, 0) if self._gap else self._levels_of(self._profile)
+        lost = (math.nan, math.nan)
+        vwap = lost if self._gap else (self._vwap.value, self._vwap.sd)
+        vwap_rth = lost if self._gap_rth else (self._vwap_rth.value, self._vwap_rth.sd)
         row = {
             "index": len(self.bars) - 1,
             "rth": int(self.rth),
             "cvd": self.cvd[-1],
-            "vwap": self._vwap.value,
-            "vwap_sd": self._vwap.sd,
-            "vwap_rth": self._vwap_rth.value,
-            "vwap_rth_sd": self._vwap_rth.sd,
+            "vwap": vwap[0],
+            "vwap_sd": vwap[1],
+            "vwap_rth": vwap_rth[0],
+            "vwap_rth_sd": vwap_rth[1],
             "vslope": vslope,
             "vslope_valid": int(vslope_valid),
-            "profile_valid": 1,
+            "profile_valid": int(not self._gap),
             "poc": poc,
             "vah": vah,
             "val": val,

@@ -47,18 +47,23 @@ class StreamStatistics:
         """Start a session; the rings stay."""
         self.bars = []
 
-    def update(self, bar: Bar) -> Statistics:
-        """Add a bar and return its statistics."""
+    def update(self, bar: Bar, whole: int | None = None) -> Statistics:
+        """Add a bar and return its statistics.
+
+        `whole` counts the complete bars since a hole in the trades, None without one.
+        """
         p = self._p
         self.bars.append(bar)
         i = len(self.bars) - 1
         ranges = [self._true_range(k) for k in range(max(0, i + 1 - p.stats_atr_bars), i + 1)]
         earlier = [b.volume for b in self.bars[max(0, i - p.stats_vol_bars) : i]]
         vr_valid = len(earlier) >= p.stats_vol_min_bars
+        vr_valid = vr_valid and (whole is None or whole > p.stats_vol_bars)
+        atr_seen = whole is None or whole > p.stats_atr_bars
         phase = self._sessions.phase(bar.t_open)
         self._now = Statistics(
             atr=max(1.0, mean(ranges)),
-            atr_valid=i + 1 >= p.stats_atr_min_bars,
+            atr_valid=i + 1 >= p.stats_atr_min_bars and atr_seen,
             atr_ref=self._reference(self.rings.atrs.get(phase, ()), math.nan),
             vr=bar.volume / mean(earlier) if vr_valid else 1.0,
             vr_valid=vr_valid,
@@ -68,13 +73,15 @@ class StreamStatistics:
         )
         return self._now
 
-    def remember(self) -> None:
+    def remember(self, volume: bool = True, atr: bool = True) -> None:
         """Let the last bar enter the reference rings."""
         bar = self.bars[-1]
         phase = self._sessions.phase(bar.t_open)
         size = self._p.stats_vol_ref_bars
-        self.rings.volumes.setdefault(phase, deque(maxlen=size)).append(bar.volume)
-        self.rings.atrs.setdefault(phase, deque(maxlen=size)).append(self._now.atr)
+        if volume:
+            self.rings.volumes.setdefault(phase, deque(maxlen=size)).append(bar.volume)
+        if atr:
+            self.rings.atrs.setdefault(phase, deque(maxlen=size)).append(self._now.atr)
 
     def _reference(self, ring: deque[float] | tuple[()], cold: float) -> float:
         return median(ring) if len(ring) >= self._p.stats_vol_ref_min else cold

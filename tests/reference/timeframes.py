@@ -29,6 +29,7 @@ class Frame:
         self._battle = BattleNavale(p)
         self._hits: list[patterns.Hit] = []
         self._last: tuple[float, float] | None = None
+        self.complete_from = 0  # bars that open earlier miss trades
 
     @property
     def rings(self) -> Rings:
@@ -66,7 +67,7 @@ class Frame:
         aligned = [(hit.direction, hit.strength) for hit in here]
         battle = self._battle.update(bar, stats.atr, stats.vol_ref, aligned)
         self._last = (battle.score, battle.confidence)
-        self._statistics.remember()
+        self._statistics.remember(volume=bar.t_open >= self.complete_from)
 
     def last(self) -> tuple[float, float] | None:
         """Return (S, confidence) of the last closed bar, None while invalid."""

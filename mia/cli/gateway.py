@@ -1,0 +1,147 @@
+"""``mia gateway``: a simulated IB Gateway for anything that speaks the TWS socket protocol."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mia.errors import BrokerError, UsageError
+
+if TYPE_CHECKING:
+    from mia.gateway.fault_scenario import Fault
+    from mia.gateway.options import GatewayOptions
+
+NO_CONTROL = -1
+
+
+def gateway(
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes any free one.")] = 4002,
+    market: Annotated[
+        str, typer.Option(help="synth:SEED[:DATE[:DAYS]], store:PATH or scid:FILE.")
+    ] = "synth:1",
+    speed: Annotated[float, typer.Option(help="Market seconds a second; inf for no limit.")] = 1.0,
+    lockstep: Annotated[
+        bool, typer.Option("--lockstep", help="Time moves when all clients ask for it.")
+    ] = False,
+    by_minute: Annotated[
+        bool, typer.Option("--by-minute", help="In lock-step, minutes without orders at once.")
+    ] = False,
+    faults: Annotated[Path | None, typer.Option(help="Scenario of faults, TOML.")] = None,
+    record: Annotated[Path | None, typer.Option(help="Write every frame to this file.")] = None,
+    replay: Annotated[
+        Path | None, typer.Option(help="Serve a recording instead of a market.")
+    ] = None,
+    control_port: Annotated[
+        int, typer.Option(min=-1, max=65535, help="Control socket; 0 any free port, -1 none.")
+    ] = NO_CONTROL,
+    max_version: Annotated[int, typer.Option(help="Highest server version offered.")] = 176,
+    latency_ms: Annotated[
+        float, typer.Option(min=0, help="From an order to its effect, market time.")
+    ] = 20.0,
+    host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
+    account: Annotated[list[str] | None, typer.Option(help="Account; may be repeated.")] = None,
+    zone: Annotated[str, typer.Option(help="Time zone of the gateway's computer.")] = "US/Central",
+    while_down: Annotated[
+        float, typer.Option(min=0, help="In lock-step, market seconds without a client.")
+    ] = 0.0,
+    trades_per_day: Annotated[
+        int, typer.Option(min=100, max=5_000_000, help="Activity of the synthetic market.")
+    ] = 50_000,
+) -> None:
+    """Run a simulated IB Gateway until it is interrupted."""
+    import asyncio
+
+    from mia.gateway.fault_scenario import read_scenario
+    from mia.gateway.options import GatewayOptions
+
+    if replay is not None:
+        if record is not None or faults is not None:
+            raise UsageError("a replay adds nothing of its own: leave out --record and --faults")
+        asyncio.run(_replay(replay, host, port))
+        return
+    options = GatewayOptions(
+        host=host,
+        port=port,
+        source=market,
+        speed=speed,
+        lockstep=lockstep,
+        lockstep_by_minute=by_minute,
+        latency_ms=latency_ms,
+        version=max_version,
+        zone=zone,
+        while_down_s=while_down,
+        trades_per_day=trades_per_day,
+        accounts=tuple(account or GatewayOptions().accounts),
+    )
+    scenario = read_scenario(faults) if faults is not None else []
+    asyncio.run(_run(options, scenario, record, control_port))
+
+
+async def _run(
+    options: "GatewayOptions", faults: "list[Fault]", record: Path | None, control_port: int
+) -> None:
+    import asyncio
+    from contextlib import AsyncExitStack
+
+    from mia.gateway.control import ControlServer
+    from mia.gateway.faults import FaultBox
+    from mia.gateway.gateway_control import GatewayControl
+    from mia.gateway.recording import Recorder
+    from mia.gateway.server import opened_gateway
+
+    async with AsyncExitStack() as stack:
+        gateway = stack.enter_context(opened_gateway(options))
+        hand = GatewayControl(gateway)
+        box = FaultBox(hand, faults)
+        hand.box = box
+        gateway.interceptor = box
+        if record is not None:
+            gateway.recorder = Recorder(record, lambda: gateway.market.now)
+            stack.callback(gateway.recorder.close)
+        try:
+            await gateway.start()
+            stack.push_async_callback(gateway.stop)
+            control = ControlServer(hand, box)
+            if control_port != NO_CONTROL:
+                await control.start(control_port)
+                stack.push_async_callback(control.stop)
+        except OSError as error:
+            raise BrokerError(
+                f"cannot listen on {options.host}, port {options.port} "
+                f"(control {control_port}): {error.strerror or error}"
+            ) from None
+        _log_to_stderr()
+        where = f"listening on {options.host}:{gateway.port}"
+        print(
+            f"{where}, control on 127.0.0.1:{control.port}" if control.port else where, flush=True
+        )
+        tasks = [asyncio.create_task(work) for work in (gateway.serve(), hand.ended())]
+        done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in waiting:
+            task.cancel()
+        for task in done:
+            task.result()
+
+
+async def _replay(path: Path, host: str, port: int) -> None:
+    import asyncio
+
+    from mia.gateway.recording import Replay, read_recording
+
+    replay = Replay(read_recording(path))
+    try:
+        await replay.start(host, port)
+    except OSError as error:
+        raise BrokerError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
+    _log_to_stderr()
+    print(f"replaying {path.name} on {host}:{replay.port}", flush=True)
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        await replay.stop()
+
+
+def _log_to_stderr() -> None:
+    import logging
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")

@@ -1,0 +1,552 @@
+"""A trading cycle on a live connection: ticks in, orders out, and what watches over both.
+
+Everything happens on one event loop and in the order of the sockets. Ticks collect until the
+packet has been read, then the cycle takes them as one block; what it orders leaves before the
+next packet is looked at. Once a second, and in lock-step once a step, whatever is overdue is
+seen to. Questions to the broker run beside it, and the cycle opens nothing meanwhile.
+
+What is not understood stops trading: an exception in the cycle is EMERGENCY, which cancels our
+entries, closes our position and ends the run.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from mia.core import sessions
+from mia.core.base_types import Clock, EventSink, TradingState
+from mia.core.broker_types import (
+    BrokerSnapshot,
+    CommissionReport,
+    ExecutionReport,
+    LinkState,
+    Notice,
+    OpenOrderReport,
+    StatusReport,
+)
+from mia.data.live_ticks import DataFault, TickGate
+from mia.errors import BrokerError, DataError, MiaError, RiskHalt
+from mia.execution.clocks import MarketClock
+from mia.execution.ibkr_broker import IbkrBroker
+from mia.execution.kill_commands import KillCommands, KillStore
+from mia.execution.kill_switch import Rule
+from mia.execution.order_manager import OrderManager
+from mia.execution.order_states import Trouble
+from mia.execution.reconciler import Reconciler
+from mia.execution.simple_trader import SimpleTrader
+
+log = logging.getLogger(__name__)
+
+SECOND = 1_000_000_000
+_FAREWELL_S = 10.0
+_RETRY_S = 1.0
+
+
+class Connection(Protocol):
+    """What is needed of `mia.core.ibkr_connector.IbkrConnector` once it is connected."""
+
+    @property
+    def state(self) -> LinkState:
+        """State of the connection."""
+        ...
+
+    @property
+    def is_live_data(self) -> bool:
+        """Whether the market data are live."""
+        ...
+
+    def request_server_time(self) -> None:
+        """Ask for the gateway's time."""
+        ...
+
+    async def snapshot(self) -> BrokerSnapshot:
+        """Return what the broker knows of the account."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOptions:
+    """How a live session runs.
+
+    Attributes
+    ----------
+    lockstep : bool
+        Market time moves only when it is asked for.
+    end : int, optional
+        Market time at which the run ends by itself, ns UTC.
+    tick_age_s : float
+        Silence in regular hours after which data are stale.
+    clock_skew_s : float
+        Allowed difference between our clock and the gateway's.
+    close_grace_s : float
+        How long after its end a bar without later trades is closed by the clock.
+    """
+
+    lockstep: bool = False
+    end: int | None = None
+    tick_age_s: float = 10.0
+    clock_skew_s: float = 1.0
+    close_grace_s: float = 2.0
+
+
+Repair = Callable[[int], Coroutine[Any, Any, None]]
+"""Fills the hole in the data that began at an instant (ns UTC)."""
+
+
+class OrderRelay:
+    """Hands reports to the order manager, and lets the session follow each of them up."""
+
+    def __init__(self, manager: OrderManager, session: "LiveSession") -> None:
+        self._manager = manager
+        self._session = session
+
+    def on_status(self, report: StatusReport) -> None:
+        """Take message 3."""
+        self._manager.on_status(report)
+        self._session.follow_up()
+
+    def on_open_order(self, report: OpenOrderReport) -> None:
+        """Take message 5."""
+        self._manager.on_open_order(report)
+        self._session.follow_up()
+
+    def on_execution(self, report: ExecutionReport) -> None:
+        """Take message 11."""
+        self._manager.on_execution(report)
+        self._session.follow_up()
+
+    def on_commission(self, report: CommissionReport) -> None:
+        """Take message 59."""
+        self._manager.on_commission(report)
+
+    def on_notice(self, notice: Notice) -> None:
+        """Take message 4."""
+        self._session.tell("notice", notice)
+        self._manager.on_notice(notice)
+        self._session.follow_up()
+
+    def on_link(self, state: LinkState, reason: str) -> None:
+        """Take a change of the connection's state."""
+        self._manager.on_link(state, reason)
+        self._session.on_orders_link(state, reason)
+
+
+class LiveSession:
+    """Runs a cycle on two connections; a `MarketListener`.
+
+    Parameters
+    ----------
+    trader : SimpleTrader
+    broker : IbkrBroker
+    ticks : TickGate
+    commands : KillCommands
+    store : KillStore
+    clock : Clock
+        A `MarketClock` is told the time as it comes in.
+    bus : EventSink
+        Told of ``alarm``, ``link``, ``notice``, ``ready``, ``reconciled`` and ``stopped``.
+    options : SessionOptions
+
+    Attributes
+    ----------
+    relay : OrderRelay
+        Listener of the connection that places orders.
+    repair : Repair, optional
+        Called after the data connection was lost, before anything is decided on new data.
+    """
+
+    def __init__(
+        self,
+        trader: SimpleTrader,
+        broker: IbkrBroker,
+        ticks: TickGate,
+        commands: KillCommands,
+        store: KillStore,
+        clock: Clock,
+        bus: EventSink,
+        options: SessionOptions,
+    ) -> None:
+        self.trader = trader
+        self.broker = broker
+        self.manager = broker.manager
+        self.reconciler = Reconciler(broker.manager)
+        self.ticks = ticks
+        self.options = options
+        self.relay = OrderRelay(broker.manager, self)
+        self.repair: Repair | None = None
+        self.market_link = LinkState.DISCONNECTED
+        self.heard_at = 0.0
+        self.is_ready = False
+        self.market_halted = False
+        self.price_limits: tuple[int | None, int | None] = (None, None)
+        self._commands = commands
+        self._store = store
+        self._clock = clock
+        self._bus = bus
+        self._orders: Connection | None = None
+        self._market: Connection | None = None
+        self._stop = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._drains = False
+        self._work: asyncio.Task[None] | None = None
+        self._asked: set[str] = set()
+        self._lost_at: int | None = None
+        self._skewed = False
+
+    def attach(self, orders: Connection, market: Connection) -> None:
+        """Take the connections, of which the session is a listener."""
+        self._orders, self._market = orders, market
+
+    @property
+    def now(self) -> int:
+        """Time of the session's clock, ns UTC."""
+        return self._clock.now()
+
+    # Market data.
+
+    def on_trade(self, contract: str, ts: int, price: int, size: int, flags: int) -> None:
+        """Take a trade."""
+        if contract != self.ticks.contract:
+            return
+        self._hear(ts)
+        self.ticks.on_trade(ts, price, size, 0, flags)
+        self._schedule()
+
+    def on_quote(
+        self, contract: str, ts: int, bid: int, ask: int, bid_size: int, ask_size: int
+    ) -> None:
+        """Take a quote."""
+        if contract != self.ticks.contract:
+            return
+        self._hear(ts)
+        self.ticks.on_quote(ts, bid, ask)
+
+    def on_bad_tick(self, contract: str, why: str) -> None:
+        """Count a tick that the connection refused."""
+        self.ticks.on_bad_tick(self._clock.now())
+        self.tell("bad_tick", (contract, why))
+
+    def on_index(self, symbol: str, ts: int, value: float) -> None:
+        """Take the level of an index."""
+        self.tell("index", (symbol, ts, value))
+
+    def on_link(self, state: LinkState, reason: str) -> None:
+        """Take a change of the data connection."""
+        before, self.market_link = self.market_link, state
+        self.tell("link", ("market", state, reason))
+        if state is not LinkState.READY:
+            self._asked.discard("market")
+            if before is LinkState.READY and self._lost_at is None:
+                self._lost_at = self.ticks.newest
+                self.ticks.lose_quote()
+        elif self.is_ready:
+            self._resume()
+
+    def on_server_time(self, ts: int) -> None:
+        """Take the time of the gateway from the data connection."""
+        self._on_time("market", ts)
+
+    def on_orders_time(self, ts: int) -> None:
+        """Take the time of the gateway from the connection that places orders."""
+        self._on_time("orders", ts)
+
+    def _hear(self, ts: int) -> None:
+        self.heard_at = time.monotonic()
+        if isinstance(self._clock, MarketClock):
+            self._clock.hear(ts)
+
+    def _schedule(self) -> None:
+        if not self._drains and not self.options.lockstep:
+            self._drains = True
+            asyncio.get_running_loop().call_soon(self.drain)
+
+    def drain(self) -> None:
+        """Let the cycle take what has been collected."""
+        self._drains = False
+        if not self.is_ready or self._lost_at is not None or self._failure is not None:
+            return
+        try:
+            block = self.ticks.take()
+            if block is not None:
+                self.manager.last_price = int(block.price[-1])
+                self.trader.run(block)
+                self.follow_up()
+        except Exception as error:
+            self.fail(error)
+
+    # Orders.
+
+    def on_orders_link(self, state: LinkState, reason: str) -> None:
+        """Take a change of the connection that places orders."""
+        self.tell("link", ("orders", state, reason))
+        if state is not LinkState.READY:
+            self._asked.discard("orders")
+        elif self.is_ready:
+            self._resume()
+        self.follow_up()
+
+    async def reconcile(self, snapshot: BrokerSnapshot) -> None:
+        """Hold what we believe against what the broker says, before the link becomes READY.
+
+        Raises
+        ------
+        BrokerError
+            If the snapshot did not suffice: the connection asks again.
+        """
+        self.reconciler.begin()
+        result = self.reconciler.reconcile(snapshot)
+        self.tell("reconciled", result)
+        self.follow_up()
+        if not result.complete:
+            raise BrokerError(f"not reconciled: {result.retry}")
+
+    def follow_up(self) -> None:
+        """Take fills, corrections and alarms from the manager to the cycle."""
+        if self._failure is not None:
+            return
+        try:
+            self.trader.collect()
+            for change in self.manager.take_corrections():
+                old = (change.role, change.old_quantity, change.old_price)
+                if not self.trader.correct(change.bracket_id, old, change.quantity, change.price):
+                    self.tell("late_correction", change)
+            self._heed_alarms()
+            self._hold_conditions()
+        except Exception as error:
+            self.fail(error)
+            return
+        if self.manager.wants_query and self._work is None and self.is_ready:
+            self._begin(self._query())
+
+    def _heed_alarms(self) -> None:
+        now = self._clock.now()
+        switch = self.trader.kill_switch
+        for alarm in self.manager.take_alarms():
+            self.tell("alarm", alarm)
+            log.warning("%s %s: %s", alarm.trouble.value, alarm.subject, alarm.text)
+            if alarm.trouble is Trouble.REJECT:
+                switch.record_reject(now, sessions.session_id(now))
+            elif alarm.trouble not in (Trouble.UNKNOWN_ORDER, Trouble.UNKNOWN_POSITION):
+                switch.record_trouble(now, alarm.halt)
+
+    def _hold_conditions(self) -> None:
+        now = self._clock.now()
+        switch = self.trader.kill_switch
+        lost = self.manager.link is not LinkState.READY or not self.manager.reconciled
+        switch.hold(Rule.BROKER_LOST, now, lost)
+        switch.hold(Rule.UNKNOWN_POSITION, now, self.manager.unknown_position)
+        switch.hold(Rule.DATA_STALE, now, bool(self.data_fault()))
+        switch.hold(Rule.CLOCK_SKEW, now, self._skewed)
+
+    def data_fault(self) -> str:
+        """Say why market data cannot be trusted now, empty if they can."""
+        if self.market_link is not LinkState.READY:
+            return f"the data connection is {self.market_link.value}"
+        if self._lost_at is not None:
+            return "a hole in the data is being repaired"
+        if self._market is not None and not self._market.is_live_data:
+            return "market data are not live"
+        fault = self.ticks.fault(self._clock.now())
+        if fault is DataFault.STALE and not self.options.lockstep:
+            return "no tick came in regular hours"
+        return "quotes stand still while trades run" if fault is DataFault.QUOTES_FROZEN else ""
+
+    async def _query(self) -> None:
+        assert self._orders is not None
+        self.reconciler.begin()
+        result = self.reconciler.reconcile(await self._orders.snapshot())
+        self.tell("reconciled", result)
+        if not result.complete:
+            await asyncio.sleep(_RETRY_S)
+
+    # Life.
+
+    def start(self) -> None:
+        """Let the cycle decide: both connections are up, reconciled and warmed up."""
+        self.is_ready = True
+        self.heard_at = time.monotonic()
+        self.tell("ready", self._clock.now())
+        self.follow_up()
+        self._resume()
+
+    async def run(self) -> None:
+        """Run until `stop`, the end of the options, or trouble.
+
+        Raises
+        ------
+        RiskHalt
+            If the kill switch is at EMERGENCY.
+        MiaError
+            If a connection is closed for good.
+        """
+        loop = asyncio.get_running_loop()
+        while not self._stop.is_set():
+            began = loop.time()
+            if not self.options.lockstep:
+                self.beat()
+            else:
+                self._poll_commands()
+                self.manager.check()
+                self.follow_up()
+            wait = max(0.0, 1.0 - (loop.time() - began))
+            try:
+                await asyncio.wait_for(self._stop.wait(), wait)
+            except TimeoutError:
+                continue
+        self.is_ready = False
+        if self._failure is not None:
+            await self._farewell()
+            raise RiskHalt(f"trading stopped: {_words(self._failure)}") from self._failure
+
+    def stop(self) -> None:
+        """End the run in order: entries are cancelled, a position keeps its stop and target."""
+        self._stop.set()
+
+    def fail(self, error: BaseException) -> None:
+        """Stop everything after an exception that nobody handled."""
+        if self._failure is not None:
+            return
+        self._failure = error
+        log.error("the trading cycle failed", exc_info=error)
+        self.trader.kill_switch.record_exception(self._clock.now())
+        self._leave_nothing()
+        self._stop.set()
+
+    def beat(self) -> None:
+        """See to what is overdue; called every second, in lock-step at each step."""
+        now = self._clock.now()
+        try:
+            self._poll_commands()
+            self.manager.check()
+            self.follow_up()
+            if self.is_ready and self._lost_at is None:
+                self.trader.check(now)
+                if not self.options.lockstep:
+                    self.trader.advance_clock(now - round(self.options.close_grace_s * SECOND))
+            self._store.save(now)
+            if self.trader.kill_switch.state is TradingState.EMERGENCY:
+                self.fail(RiskHalt("the kill switch is at EMERGENCY"))
+        except Exception as error:
+            self.fail(error)
+
+    def _poll_commands(self) -> None:
+        now = self._clock.now()
+        for command in self._commands.poll(now):
+            log.warning("command %s", command.name)
+            if command.name == "reset":
+                self.broker.gate.reopen()
+            self.tell("command", command)
+            position = self.trader.position
+            if position is not None and command.name in ("halt", "flatten"):
+                self.broker.cancel_entry(position.trade_id, now)
+                position.bars_left = 0
+        self._answer_command()
+
+    def _answer_command(self) -> None:
+        if self.trader.position is None:
+            self._commands.done("no entry works and nothing is held")
+
+    def _leave_nothing(self) -> None:
+        """Cancel our entry and close our position, as far as the broker can be reached."""
+        position = self.trader.position
+        if position is None:
+            return
+        now = self._clock.now()
+        try:
+            self.broker.cancel_entry(position.trade_id, now)
+            self.broker.flatten(position.trade_id, now)
+        except MiaError as error:
+            log.error("could not close %s: %s", position.trade_id, error)
+
+    async def _farewell(self) -> None:
+        """Give the broker time to close what is held; its stop works in any case."""
+        until = time.monotonic() + _FAREWELL_S
+        position = self.trader.position
+        while position is not None and time.monotonic() < until:
+            if not self.manager.is_open(position.trade_id):
+                return
+            self.manager.check()
+            self._ask_all()
+            await asyncio.sleep(0.05)
+
+    def tell(self, topic: str, event: object) -> None:
+        """Publish."""
+        self._bus.publish(topic, event)
+
+    # Lock-step and time.
+
+    def _on_time(self, which: str, ts: int) -> None:
+        self._asked.discard(which)
+        if isinstance(self._clock, MarketClock):
+            self._clock.hear(ts)
+        elif which == "orders":
+            skew = abs(self._clock.now() - ts) - SECOND
+            self._skewed = skew > self.options.clock_skew_s * SECOND
+        if self.options.lockstep and self.is_ready and not self._asked:
+            self._step(ts)
+
+    def _step(self, ts: int) -> None:
+        self.heard_at = time.monotonic()
+        self.drain()
+        if self._failure is not None:
+            return
+        if self.options.end is not None and ts >= self.options.end:
+            self.stop()
+            return
+        try:
+            self.trader.advance_clock(ts)
+        except Exception as error:
+            self.fail(error)
+            return
+        self.beat()
+        self._resume()
+
+    def _resume(self) -> None:
+        """Go on where the session stands: repair a hole, or ask for the next step."""
+        if self._work is not None or not self.is_ready or self._stop.is_set():
+            return
+        assert self._orders is not None
+        both = self._orders.state is self.market_link is LinkState.READY
+        if not both:
+            return
+        if self._lost_at is not None:
+            self._begin(self._mend(self._lost_at))
+        elif self.options.lockstep:
+            self._ask_all()
+
+    def _ask_all(self) -> None:
+        for name, link in (("market", self._market), ("orders", self._orders)):
+            if link is not None and name not in self._asked and link.state is LinkState.READY:
+                self._asked.add(name)
+                link.request_server_time()
+
+    async def _mend(self, since: int) -> None:
+        if self.repair is not None:
+            await self.repair(since)
+        self._lost_at = None
+        self.drain()
+
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        self._work = asyncio.create_task(work)
+        self._work.add_done_callback(self._on_work_done)
+
+    def _on_work_done(self, task: asyncio.Task[None]) -> None:
+        self._work = None
+        if task.cancelled():
+            return
+        error = task.exception()
+        if isinstance(error, BrokerError | DataError):
+            # The connection was lost on the way: its return begins anew.
+            log.warning("%s", error)
+        elif error is not None:
+            self.fail(error)
+            return
+        self.follow_up()
+        self._resume()
+
+
+def _words(error: BaseException) -> str:
+    return str(error) or type(error).__name__

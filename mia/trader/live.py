@@ -1,0 +1,427 @@
+"""The trader on a gateway, real or simulated: its parts put together, from start to stop."""
+
+import asyncio
+import logging
+import signal
+import time
+from collections.abc import Callable
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import mia
+from mia.config.arming import require_armed
+from mia.config.instruments import INSTRUMENTS, TICK
+from mia.config.settings import LIMIT_NAMES, LoadedSettings
+from mia.core import sessions
+from mia.core.base_types import EventSink, OrderType, TradingMode
+from mia.core.broker_types import OrderTicket
+from mia.core.event_bus import ALL, EventBus
+from mia.core.ibkr_connector import Endpoint, IbkrConnector
+from mia.core.ibkr_contracts import FutureContract
+from mia.core.ibkr_pacing import MessageLimits
+from mia.data.journal import Journal
+from mia.data.live_ticks import TickGate
+from mia.data.state_directory import StateDirectory
+from mia.errors import BrokerError, ConfigError
+from mia.execution.assembly import fit_settings, market_state
+from mia.execution.clocks import MarketClock, WallClock
+from mia.execution.gate_facts import WorldFacts
+from mia.execution.ibkr_broker import IbkrBroker, traded_contract
+from mia.execution.kill_commands import KillCommands, KillStore
+from mia.execution.last_gate import GateLimits, LastGate
+from mia.execution.live_session import LiveSession, SessionOptions
+from mia.execution.order_manager import OrderManager
+from mia.execution.order_sender import OrderSettings
+from mia.execution.recovery import KIND, CycleJournal, restore_cycle
+from mia.execution.simple_trader import SimpleTrader
+from mia.performance.identity import configuration_hash
+
+log = logging.getLogger(__name__)
+
+_NEW_YORK = ZoneInfo("America/New_York")
+SECOND = 1_000_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class LiveOptions:
+    """Where and how the trader runs.
+
+    Attributes
+    ----------
+    host, port, account
+        Of the gateway.
+    state_dir : Path
+    sink : EventSink
+        Told of everything that the cycle and the session publish.
+    dry_run : bool
+        Send nothing.
+    live_flag : bool
+        Whether ``--live`` was given.
+    lockstep : bool
+        The gateway is a simulated one that moves its market step by step.
+    now : int, optional
+        Market time of a simulated gateway at the start, ns UTC; None with a real one.
+    end : int, optional
+        Market time at which to stop, ns UTC.
+    """
+
+    host: str
+    port: int
+    account: str
+    state_dir: Path
+    sink: EventSink
+    dry_run: bool = False
+    live_flag: bool = False
+    lockstep: bool = False
+    now: int | None = None
+    end: int | None = None
+
+
+class _Wire:
+    """The connection that places orders, once there is one."""
+
+    def __init__(self) -> None:
+        self.connector: IbkrConnector | None = None
+
+    def _there(self) -> IbkrConnector:
+        if self.connector is None:
+            raise BrokerError("there is no connection yet")
+        return self.connector
+
+    def next_order_id(self) -> int:
+        """Return an id that was never used before."""
+        return self._there().next_order_id()
+
+    def place(self, ticket: OrderTicket) -> None:
+        """Send an order."""
+        self._there().place(ticket)
+
+    def cancel(self, order_id: int) -> None:
+        """Ask to cancel an order."""
+        self._there().cancel(order_id)
+
+
+class LiveTrader:
+    """Everything that one run of the trader consists of.
+
+    Parameters
+    ----------
+    loaded : LoadedSettings
+    options : LiveOptions
+
+    Attributes
+    ----------
+    trader : SimpleTrader
+    session : LiveSession
+    """
+
+    def __init__(self, loaded: LoadedSettings, options: LiveOptions, stack: ExitStack) -> None:
+        settings = loaded.settings
+        self._settings, self._options = settings, options
+        self._stated_limits = {
+            name.upper(): getattr(settings, name) for name in LIMIT_NAMES if name in loaded.origin
+        }
+        self._clock = MarketClock(options.now) if options.now is not None else WallClock()
+        now = self._clock.now()
+        first = sessions.session_id(now)
+        if not sessions.is_trading_day(first):
+            first = sessions.next_trading_day(first)
+        last = first if options.end is None else sessions.session_id(options.end - 1)
+        directory = stack.enter_context(StateDirectory.open(options.state_dir))
+        self._directory = directory
+        journal = stack.enter_context(
+            Journal.open(directory.journal_path, clock=self._clock.now, sync=settings.live.sync)
+        )
+        self._journal = journal
+        bus = EventBus(lambda name, what: log.error("%s: %s", name, what))
+        cost, limits = settings.cost, loaded.limits
+        commission = {"ES": cost.es_side, "MES": cost.mes_side}
+        self._con_ids: dict[str, int] = {}
+        self._wire = _Wire()
+        manager = OrderManager(
+            self._wire,
+            journal,
+            OrderSettings(
+                options.account,
+                settings.ibkr.orders_client_id,
+                self._con_id,
+                commission,
+                settings.live.foreign,
+                ack_ns=round(settings.live.ack_s * SECOND),
+            ),
+            clock=self._clock,
+            monotonic=time.monotonic_ns,
+        )
+        events = [tuple(event[:4]) for event in journal.events()]
+        manager.restore(events)
+        facts = WorldFacts(options.account)
+        gate = LastGate(
+            GateLimits(
+                limits.max_size,
+                limits.daily_loss_usd,
+                settings.live.orders_per_minute,
+                settings.live.reentries,
+                band_ticks=settings.live.price_band_ticks,
+                min_stop_ticks=settings.risk.min_stop_ticks,
+                stale_ns=round(settings.live.tick_age_s * SECOND),
+                slip_ticks=cost.slip_ticks,
+                commission=commission,
+                refusals=settings.live.refusals,
+            ),
+            options.account,
+            TradingMode(settings.trading_mode),
+            require_armed=self._require_armed,
+            seen=[bracket.order for bracket in manager.ledger.brackets.values()],
+            note=lambda kind, payload, ts: journal.append(kind, payload, ts=ts),
+        )
+        broker = IbkrBroker(manager, gate, facts, dry_run=options.dry_run)
+        plan = fit_settings(loaded, 0)
+        state = market_state(plan, first, sessions.next_trading_day(last), 0, record=False)
+        self.trader = SimpleTrader(state, broker, plan.limits, plan.groups, bus)
+        store = KillStore(journal)
+        store.attach(self.trader.kill_switch)
+        bus.subscribe("kill", lambda _, event: store.on_change(*event), "kill store")
+        cycle = CycleJournal(journal.append, self._clock.now)
+        bus.subscribe(ALL, cycle.publish, "cycle journal")
+        bus.subscribe(ALL, options.sink.publish, "record")
+        self.commands = KillCommands(directory.path, store)
+        self.commands.start(now)
+        self._restore(manager, broker, events)
+        cycle.trader = self.trader
+        ticks = TickGate(
+            self._clock,
+            self.trader.kill_switch.record_quality,
+            settings.symbol,
+            round(INSTRUMENTS[settings.symbol].price_scale_max / TICK),
+        )
+        self.session = LiveSession(
+            self.trader,
+            broker,
+            ticks,
+            self.commands,
+            store,
+            self._clock,
+            bus,
+            SessionOptions(
+                options.lockstep,
+                options.end,
+                settings.live.tick_age_s,
+                settings.live.clock_skew_s,
+                settings.live.close_grace_s,
+            ),
+        )
+        facts.session = self.session
+        journal.start_run(configuration_hash(loaded), mia.__version__)
+
+    def _con_id(self, contract: str) -> int:
+        try:
+            return self._con_ids[contract]
+        except KeyError:
+            raise BrokerError(f"the broker's id of {contract} is not known yet") from None
+
+    def _require_armed(self) -> None:
+        today = datetime.fromtimestamp(self._clock.now() / SECOND, UTC).astimezone(_NEW_YORK)
+        require_armed(
+            live_flag=self._options.live_flag,
+            mode=self._settings.trading_mode,
+            account=self._options.account,
+            environment=self._stated_limits,
+            token=self._directory.arm_token,
+            today=int(f"{today:%Y%m%d}"),
+        )
+
+    def _restore(
+        self, manager: OrderManager, broker: IbkrBroker, events: list[tuple[object, ...]]
+    ) -> None:
+        """Take up what an earlier run left: account, position, and fills that it did not book."""
+        saved = [payload for _, _, kind, payload in events if kind == KIND]
+        self.is_first_run = not saved
+        if not saved:
+            return
+        trader = self.trader
+        restore_cycle(trader, saved[-1])
+        position = trader.position
+        if position is None:
+            return
+        if position.trade_id not in manager.ledger.brackets:
+            # It was about to be sent when the run ended: no byte of it left.
+            trader.position = None
+            return
+        broker.remember(position.fills)
+        trader.catch_up(manager.fills(position.trade_id))
+
+    def _endpoint(self, client_id: int) -> Endpoint:
+        options = self._options
+        endpoint = Endpoint(
+            options.host,
+            options.port,
+            client_id,
+            options.account,
+            connect_timeout=self._settings.ibkr.connect_s,
+            lockstep=options.lockstep,
+        )
+        if options.lockstep:
+            return replace(
+                endpoint,
+                messages=MessageLimits(0, 0),
+                tick_by_tick_every=0.0,
+                backoff_first=0.1,
+                backoff_most=1.0,
+            )
+        return endpoint
+
+    async def run(self, started: Callable[[], None] = lambda: None) -> None:
+        """Connect, reconcile, warm up, trade until told to stop.
+
+        Parameters
+        ----------
+        started : callable
+            Called when the trader is ready.
+
+        Raises
+        ------
+        MiaError
+            One line: what is wrong and what to do about it.
+        """
+        ibkr = self._settings.ibkr
+        session = self.session
+        market = IbkrConnector(
+            self._endpoint(ibkr.data_client_id),
+            market=session,
+            backend=ibkr.backend,
+            clock=self._clock.now,
+        )
+        orders = IbkrConnector(
+            self._endpoint(ibkr.orders_client_id),
+            orders=session.relay,
+            backend=ibkr.backend,
+            reconcile=session.reconcile,
+            order_id_floor=session.manager.ledger.high_order_id(),
+            clock=self._clock.now,
+            on_server_time=session.on_orders_time,
+        )
+        session.attach(orders, market)
+        self._wire.connector = orders
+        self._directory.write_run(
+            account=self._options.account,
+            host=self._options.host,
+            port=self._options.port,
+            client_id=ibkr.orders_client_id,
+            started=time.time_ns(),
+        )
+        self._listen()
+        watchers: list[asyncio.Task[None]] = []
+        try:
+            await market.connect()
+            contract = await self._resolve(market)
+            await orders.connect()
+            watchers = [asyncio.create_task(self._watch(link)) for link in (market, orders)]
+            await self._ask_margins(orders)
+            await self._ask_equity(orders)
+            session.ticks.start_contract(contract.name)
+            wait = 0.0 if self._options.lockstep else 2.0
+            await market.subscribe_quotes(contract, wait)
+            await market.subscribe_trades(contract, wait)
+            session.start()
+            started()
+            await session.run()
+        finally:
+            for watcher in watchers:
+                watcher.cancel()
+            for link in (market, orders):
+                with suppress(BrokerError):
+                    await link.disconnect()
+            self._journal.end_run()
+
+    def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, partial(self._on_signal, number))
+        if hasattr(signal, "SIGUSR1"):
+            loop.add_signal_handler(signal.SIGUSR1, self._on_command)
+
+    def _on_signal(self, number: int) -> None:
+        self.stopped_by = number
+        self.session.stop()
+
+    def _on_command(self) -> None:
+        self.commands.notice()
+        self.session.beat()
+
+    stopped_by: int = 0
+
+    async def _watch(self, link: IbkrConnector) -> None:
+        try:
+            await link.wait_closed()
+        except Exception as error:
+            self.session.fail(error)
+
+    async def _resolve(self, market: IbkrConnector) -> FutureContract:
+        """Learn the broker's ids of what is traded, and of what the journal still holds."""
+        root = self._settings.symbol
+        now = datetime.fromtimestamp(self._clock.now() / SECOND, UTC).astimezone(_NEW_YORK)
+        contract = await market.front_contract(
+            root, now.date(), last_days=self._settings.ibkr.roll_days
+        )
+        held = {bracket.order.contract for bracket in self.session.manager.ledger.live()}
+        names = {contract.name} | {traded_contract(s, contract.name) for s in ("ES", "MES")} | held
+        for name in sorted(names):
+            self._con_ids[name] = (await market.resolve(name)).con_id
+        return contract
+
+    async def _ask_margins(self, orders: IbkrConnector) -> None:
+        manager = self.session.manager
+        if any(manager.ledger.live()):
+            return
+        for name, con_id in self._con_ids.items():
+            ticket = OrderTicket(
+                orders.next_order_id(),
+                f"margin of {name}",
+                name[:-3],
+                con_id,
+                name,
+                1,
+                1,
+                OrderType.MARKET,
+                0,
+                "DAY",
+                self._options.account,
+            )
+            change = await orders.what_if(ticket)
+            self.trader.risk.set_margin(name[:-3], change.initial_after)
+
+    async def _ask_equity(self, orders: IbkrConnector) -> None:
+        """Size by what the account holds, if that is less than the settings say."""
+        values = await orders.account_values()
+        worth = values.get("NetLiquidation")
+        if worth is None or not worth > 0:
+            raise BrokerError(f"account {self._options.account} has no net liquidation value")
+        risk = self.trader.risk
+        if self.is_first_run and worth < risk.equity:
+            risk.equity = risk.equity_high = worth
+
+
+def gateway_address(loaded: LoadedSettings) -> tuple[str, int, str]:
+    """Return host, port and account of the gateway that the settings name.
+
+    Raises
+    ------
+    ConfigError
+        If one is missing.
+    """
+    ibkr = loaded.settings.ibkr
+    missing = [name for name in ("port", "account") if getattr(ibkr, name) is None]
+    if missing:
+        raise ConfigError(
+            f"set {' and '.join(f'ibkr.{name}' for name in missing)}: the paper port of a gateway "
+            "is 4002, of TWS 7497, and a paper account begins with DU"
+        )
+    if ibkr.orders_client_id == ibkr.data_client_id:
+        raise ConfigError("ibkr.orders_client_id and ibkr.data_client_id must differ")
+    assert ibkr.port is not None
+    assert ibkr.account is not None
+    return ibkr.host, ibkr.port, ibkr.account
