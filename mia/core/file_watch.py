@@ -35,6 +35,8 @@ class FileWatch:
     def __init__(self, folder: Path, *, poll_s: float = 0.02, inotify: bool = True) -> None:
         self._poll_s = poll_s
         self._fd = _watch(folder) if inotify else None
+        self._changed: asyncio.Event | None = None
+        self._closed = False
 
     @property
     def polls(self) -> bool:
@@ -51,25 +53,32 @@ class FileWatch:
 
     async def wait_async(self, timeout_s: float) -> None:
         """Wait until something changed, at most for a time."""
+        if self._closed:
+            return
         if self._fd is None:
             await asyncio.sleep(min(timeout_s, self._poll_s))
             return
         loop = asyncio.get_running_loop()
-        changed = asyncio.Event()
+        self._changed = changed = asyncio.Event()
         loop.add_reader(self._fd, changed.set)
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(timeout_s):
                     await changed.wait()
         finally:
-            if self._fd is not None:
-                loop.remove_reader(self._fd)
-        if self._fd is not None:
+            loop.remove_reader(self._fd)
+            self._changed = None
             self._drain(self._fd)
+            if self._closed:
+                self.close()
 
     def close(self) -> None:
-        """Stop watching."""
-        if self._fd is not None:
+        """Stop watching; a wait of the same event loop ends at once."""
+        self._closed = True
+        if self._changed is not None:
+            # Whoever waits closes what he waits for.
+            self._changed.set()
+        elif self._fd is not None:
             os.close(self._fd)
             self._fd = None
 

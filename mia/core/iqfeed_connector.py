@@ -66,6 +66,7 @@ class IQFeedConnector:
         self._socket: IQFeedSocket | None = None
         self._closed = False
         self._down_since: int | None = None
+        self._server_down = False
 
     def quote(self, contract: str) -> Level1Quote | None:
         """Return the newest quote, None before the first."""
@@ -111,6 +112,7 @@ class IQFeedConnector:
             self._socket = None
 
     async def _session(self) -> AsyncIterator[ReceivedTrades]:
+        self._server_down = False
         socket = self._socket = await IQFeedSocket.connect(self._host, self._port)
         await socket.send("S,SELECT UPDATE FIELDS," + ",".join(UPDATE_FIELDS))
         watched = False
@@ -152,8 +154,10 @@ class IQFeedConnector:
         if parts[1] == "CURRENT UPDATE FIELDNAMES":
             self._decoder.set_fields(parts[2:])
         elif parts[1] in {"SERVER DISCONNECTED", "SERVER RECONNECT FAILED"}:
+            self._server_down = True
             self._lost("IQConnect has no link to its server")
-        elif parts[1] == "SERVER CONNECTED" and self._down_since is not None:
+        elif parts[1] == "SERVER CONNECTED" and self._server_down:
+            self._server_down = False
             self._found("IQConnect has its link to the server again")
 
     def _lost(self, text: str) -> None:

@@ -135,15 +135,12 @@ class ScidTail:
         """
         self._chunk = None
         try:
-            file = self.path.open("rb", buffering=0)
-        except (FileNotFoundError, PermissionError) as error:
-            # Sierra may lock the file while it downloads.
-            self._absent(f"{self.path.name} cannot be opened: {error.strerror}")
-            return None
-        with file:
-            chunk = self._look(file, limit)
-        self._chunk = chunk
-        return chunk
+            with self.path.open("rb", buffering=0) as file:
+                self._chunk = self._look(file, limit)
+        except OSError as error:
+            # Sierra may lock the file while it downloads, and a share may be away for a while.
+            self._absent(f"{self.path.name} cannot be read: {error.strerror}")
+        return self._chunk
 
     def advance(self, stop_row: int) -> None:
         """Pass the records of the last chunk whose number is less than `stop_row`."""
@@ -183,7 +180,10 @@ class ScidTail:
                 self._mark_lost("was emptied")
             return None
         if not self._probed:
-            self._probe(self._rows(file, max(0, count - MARGIN), min(count, MARGIN)))
+            sample = self._rows(file, max(0, count - MARGIN), min(count, MARGIN))
+            if not any(sample.tobytes()):
+                return None
+            self._probe(sample)
         if self._start is not None:
             self._place(file, count, self._start)
         self._waiting = False

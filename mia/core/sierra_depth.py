@@ -257,7 +257,8 @@ class DepthTail:
     def _read(self) -> bytes:
         try:
             file = self.path.open("rb")
-        except (FileNotFoundError, PermissionError):
+        except OSError:
+            # Not there yet, or locked while Sierra downloads.
             return b""
         with file:
             head = file.read(HEADER.size)

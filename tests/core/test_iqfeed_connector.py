@@ -89,6 +89,7 @@ def test_a_lost_link_of_iqconnect_to_its_server_is_told():
         50: ["S,SERVER DISCONNECTED,"],
         60: ["S,SERVER RECONNECT FAILED,"],
         70: ["S,SERVER CONNECTED,"],
+        80: ["S,SERVER CONNECTED,"],
     }
     run(server, lambda s: watch(s, notices))
     assert [notice.kind for notice in notices] == ["LINK_UP", "LINK_DOWN", "LINK_UP", "GAP"]
@@ -179,6 +180,22 @@ def test_pages_of_history_make_the_whole_tape(page):
     asked = [text for text in server.received if text.startswith("HTT")]
     assert len(asked) > 1 or page == 5000
     assert server.connections == 1
+
+
+def test_history_that_changes_between_two_pages_is_an_error():
+    start, end = int(BLOCK.ts_event[0]), int(BLOCK.ts_event[-1]) + 1
+
+    async def client(server):
+        lookup = history(server, page=100)
+        try:
+            async for _ in lookup.ticks("@ESH25", "ESH25", start, end):
+                # A correction takes out a trade of the second that the next page begins with.
+                del server._lines[99]
+        finally:
+            lookup.close()
+
+    with pytest.raises(DataError, match="changed while it was read: ask again"):
+        run(IQConnect(BLOCK), client)
 
 
 def test_a_span_of_history_is_cut_to_the_nanosecond():

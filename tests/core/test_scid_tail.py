@@ -107,8 +107,9 @@ def test_a_file_written_anew_is_taken_up_where_it_was_left(writer, notices, act,
         assert trades.resyncs == 1
 
 
-@pytest.mark.parametrize("stop", range(90, 110))
-def test_history_with_other_counters_goes_on_behind_the_last_trade(tmp_path, stop):
+@pytest.mark.parametrize("shift", [1, 2, 5, 50])
+@pytest.mark.parametrize("stop", range(90, 101))
+def test_history_with_other_counters_goes_on_behind_the_last_trade(tmp_path, stop, shift):
     # Ten trades in each millisecond, of two kinds only.
     n = 200
     block = part(BLOCK, slice(n))
@@ -119,11 +120,13 @@ def test_history_with_other_counters_goes_on_behind_the_last_trade(tmp_path, sto
         column[:] = 20_000
     block.aggressor_side[:] = 1
     writer = SierraWriter(tmp_path / "ESH25.scid", block)
-    trades = reader(writer.path)
-    writer.append_records(stop)
-    batches = drain(trades)
+    trades, batches = reader(writer.path), []
+    for count in (85, *[1] * (stop - 85)):
+        writer.append_records(count)
+        batches += drain(trades)
+    assert len(collected(batches)["size"]) == stop
     writer.delete()
-    writer.renumber(stop)
+    writer.renumber(shift)
     for size in (56, 56 + 40 * 95, 56 + 40 * 103, 10_000):
         writer.append(max(0, size - writer.size))
         batches += drain(trades)
@@ -133,6 +136,91 @@ def test_history_with_other_counters_goes_on_behind_the_last_trade(tmp_path, sto
         mine = found["price"][found["ts_event"] == ms]
         assert sorted(mine) == sorted(block.price[block.ts_event == ms])
     assert len(found["price"]) == n
+
+
+def raw(path, *records):
+    path.write_bytes(HEAD + b"".join(records))
+
+
+def trade_at(ms, counter, price):
+    return record(0, price=4000.0 + price / 4, time=3_950_000_000_000_000 + ms * 1000 + counter)
+
+
+def prices_of(batches):
+    return (collected(batches)["price"] - 16_000).tolist()
+
+
+def test_history_may_hold_trades_between_those_that_were_taken(tmp_path):
+    path = tmp_path / "ESH25.scid"
+    trades = reader(path)
+    raw(path, trade_at(4, 0, 10), trade_at(5, 0, 1), trade_at(5, 1, 2))
+    assert prices_of(drain(trades)) == [10, 1, 2]
+    # A server's history has one more in the same millisecond, and counts from 7.
+    raw(
+        path,
+        trade_at(4, 0, 10),
+        trade_at(5, 7, 1),
+        trade_at(5, 8, 3),
+        trade_at(5, 9, 2),
+        trade_at(5, 10, 4),
+        trade_at(6, 0, 5),
+    )
+    assert prices_of(drain(trades)) == [3, 4, 5]
+    assert trades.poll() is None
+
+
+def test_an_older_trade_between_new_ones_of_history_is_not_taken_again(tmp_path):
+    path = tmp_path / "ESH25.scid"
+    trades = reader(path)
+    raw(path, trade_at(4, 0, 10), trade_at(5, 0, 1))
+    assert prices_of(drain(trades)) == [10, 1]
+    raw(path, trade_at(5, 7, 1), trade_at(5, 8, 3), trade_at(4, 3, 10), trade_at(6, 0, 5))
+    assert prices_of(drain(trades)) == [3, 5]
+
+
+def test_records_that_are_the_same_to_the_byte_are_counted(tmp_path):
+    path = tmp_path / "ESH25.scid"
+    trades = reader(path)
+    same = trade_at(5, 0, 1)
+    raw(path, same, same)
+    assert prices_of(drain(trades)) == [1, 1]
+    path.unlink()
+    assert trades.poll() is None
+    raw(path, same, same, same, same, trade_at(6, 0, 2))
+    assert prices_of(drain(trades)) == [1, 1, 2]
+
+
+def test_the_bytes_of_the_last_trade_may_be_those_of_its_neighbour_in_history(tmp_path):
+    path = tmp_path / "ESH25.scid"
+    trades = reader(path)
+    raw(path, *(trade_at(5, counter, 1) for counter in range(3)))
+    assert prices_of(drain(trades)) == [1, 1, 1]
+    path.unlink()
+    trades.poll()
+    # The same five trades, counted from 2: the first now has the bytes of the third.
+    raw(path, *(trade_at(5, counter, 1) for counter in range(2, 7)), trade_at(6, 0, 2))
+    assert prices_of(drain(trades)) == [1, 1, 2]
+
+
+def test_a_place_at_the_beginning_of_the_file_is_told_once(tmp_path, notices):
+    path = tmp_path / "ESH25.scid"
+    trades = reader(path, hold_s=1000.0, notify=notices.append)
+    raw(path, trade_at(5, 0, 1))
+    drain(trades)
+    path.unlink()
+    trades.poll()
+    # An order whose last part is missing is held, so that nothing is taken yet.
+    part_of_one = struct.pack("<I", 0xFD709EF9)
+    begun = trade_at(9, 0, 2)
+    raw(path, begun[:8] + part_of_one + begun[12:])
+    for _ in range(3):
+        assert trades.poll() is None
+    assert [notice.kind for notice in notices] == ["REWRITTEN", "GAP", "RESYNCED"]
+    assert trades.resyncs == 1
+    with path.open("ab") as file:
+        file.write(trade_at(10, 0, 3))
+    # It is closed without that part when nothing may be held any more.
+    assert prices_of([trades.poll(hold=False)]) == [2, 3]
 
 
 def test_a_file_that_now_begins_later_tells_of_the_gap(writer, notices):
@@ -193,6 +281,29 @@ def test_old_trades_that_arrive_late_are_not_those_asked_for(writer):
     batches += drain(trades)
     assert_same_trades(batches, part(writer.block, slice(150, None)))
     assert trades.counts.outside == 110
+
+
+@pytest.mark.parametrize("records", [1, 3])
+def test_a_file_of_zeros_is_not_yet_a_file(writer, records):
+    trades = reader(writer.path)
+    writer.path.write_bytes(HEAD + bytes(records * RECORD_BYTES))
+    assert trades.poll() is None
+    writer.overwrite(len(writer.stream))
+    assert_same_trades(drain(trades), writer.block)
+
+
+def test_a_file_that_cannot_be_read_is_waited_for(writer, notices):
+    trades = reader(writer.path, notify=notices.append)
+    writer.append_records(10)
+    batches = drain(trades)
+    writer.delete()
+    writer.path.mkdir()
+    assert trades.poll() is None
+    writer.path.rmdir()
+    writer.finish()
+    batches += drain(trades)
+    assert_same_trades(batches, writer.block)
+    assert [notice.kind for notice in notices] == ["REWRITTEN", "RESYNCED"]
 
 
 def test_zeros_at_the_end_are_not_yet_records(writer):

@@ -207,6 +207,25 @@ def test_a_change_wakes_at_once(tmp_path):
     watch.close()
 
 
+def test_closing_ends_a_wait_at_once(tmp_path, days):
+    clock = SetClock(int(days[0].ts_event[0]))
+    watch = FileWatch(tmp_path)
+    feed = SierraConnector(tmp_path, front_of(days), clock, watch=watch)
+
+    async def read():
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(watch.wait_async(30.0))
+            await asyncio.sleep(0.02)
+            feed.close()
+            await task
+        return [batch async for batch in feed]
+
+    began = time.monotonic()
+    assert asyncio.run(read()) == []
+    assert time.monotonic() - began < 5.0
+    watch.close()
+
+
 def test_a_wait_ends_without_a_change(tmp_path):
     for watch in (FileWatch(tmp_path), FileWatch(tmp_path, inotify=False, poll_s=10.0)):
         began = time.monotonic()
