@@ -58,7 +58,7 @@ class Connection(Protocol):
         """Whether the market data are live."""
         ...
 
-    def request_server_time(self) -> None:
+    def request_server_time(self) -> bool:
         """Ask for the gateway's time."""
         ...
 

@@ -16,7 +16,7 @@ from mia.execution.order_states import Bracket, Leg
 
 SECOND = 1_000_000_000
 
-_CANCEL_WITH_BLOCK = 1
+_REDUCE_WITH_BLOCK = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +214,7 @@ class OrderSender:
                 account=self._settings.account,
                 parent_id=bracket.entry.order_ids[0] if chained else 0,
                 oca_group=name if leg.grouped else "",
-                oca_type=_CANCEL_WITH_BLOCK if leg.grouped else 0,
+                oca_type=_REDUCE_WITH_BLOCK if leg.grouped else 0,
                 transmit=transmit,
                 outside_rth=True,
             )

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import mia
@@ -156,7 +157,7 @@ class LiveTrader:
             clock=self._clock,
             monotonic=time.monotonic_ns,
         )
-        events = [tuple(event[:4]) for event in journal.events()]
+        events = [(e.seq, e.ts, e.kind, e.payload) for e in journal.events()]
         manager.restore(events)
         facts = WorldFacts(options.account)
         gate = LastGate(
@@ -184,7 +185,11 @@ class LiveTrader:
         self.trader = SimpleTrader(state, broker, plan.limits, plan.groups, bus)
         store = KillStore(journal)
         store.attach(self.trader.kill_switch)
-        bus.subscribe("kill", lambda _, event: store.on_change(*event), "kill store")
+
+        def keep_kill_state(topic: str, event: Any) -> None:
+            store.on_change(*event)
+
+        bus.subscribe("kill", keep_kill_state, "kill store")
         cycle = CycleJournal(journal.append, self._clock.now)
         bus.subscribe(ALL, cycle.publish, "cycle journal")
         bus.subscribe(ALL, options.sink.publish, "record")
@@ -235,7 +240,7 @@ class LiveTrader:
         )
 
     def _restore(
-        self, manager: OrderManager, broker: IbkrBroker, events: list[tuple[object, ...]]
+        self, manager: OrderManager, broker: IbkrBroker, events: list[tuple[int, int, str, dict[str, Any]]]
     ) -> None:
         """Take up what an earlier run left: account, position, and fills that it did not book."""
         saved = [payload for _, _, kind, payload in events if kind == KIND]

@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 
 from mia.core.base_types import BracketOrder, OrderType, TradingMode, TradingState
 from mia.errors import ConfigError
-from mia.execution.last_gate import GateFacts, GateLimits, LastGate, Refused
+from mia.execution.gate_facts import GateFacts, GateLimits, Refused
+from mia.execution.last_gate import LastGate
 
 SECOND = 1_000_000_000
 T = 1_763_479_800_000_000_000
@@ -201,6 +202,14 @@ def test_a_clock_that_goes_back_makes_no_room() -> None:
     assert code(other(2, entry=24_001), of=one) is None
     back = replace(FACTS, ts=T - 3600 * SECOND)
     assert code(other(3, entry=24_002), back, one) is Refused.ORDER_RATE
+
+
+def test_what_left_while_the_clock_was_behind_counts_as_newest() -> None:
+    one = gate(replace(LIMITS, orders_per_minute=2))
+    back = replace(FACTS, ts=T - 3600 * SECOND)
+    assert code(other(1), of=one) is None
+    assert code(other(2, entry=24_001), back, one) is None
+    assert code(other(3, entry=24_002), of=one) is Refused.ORDER_RATE
 
 
 def armed() -> None:

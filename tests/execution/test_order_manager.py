@@ -20,7 +20,7 @@ def test_a_bracket_is_one_chain_that_the_last_child_transmits() -> None:
     assert all(t.outside_rth and t.account == "DU1234567" for t in (entry, stop, target))
     assert all(t.con_id == CON_ID and t.quantity == 2 for t in (entry, stop, target))
     assert stop.parent_id == target.parent_id == entry.order_id
-    assert (stop.oca_group, stop.oca_type) == (target.oca_group, target.oca_type) == (name, 1)
+    assert (stop.oca_group, stop.oca_type) == (target.oca_group, target.oca_type) == (name, 2)
     assert (entry.oca_group, entry.oca_type, entry.parent_id) == ("", 0, 0)
 
 
@@ -270,7 +270,7 @@ def test_flatten_is_a_market_order_in_the_group_and_the_stop_stays_until_zero() 
     ticket = desk.broker.sent[-1][1]
     assert (ticket.order_ref, ticket.order_type) == (f"{name}:F1", OrderType.MARKET)
     assert (ticket.side, ticket.quantity, ticket.tif) == (-1, 2, "DAY")
-    assert (ticket.oca_group, ticket.oca_type, ticket.parent_id) == (name, 1, 0)
+    assert (ticket.oca_group, ticket.oca_type, ticket.parent_id) == (name, 2, 0)
     assert desk.alive(name) == {"S", "T", "F1"}
     desk.fill(name, "F1", 1)
     desk.wait(3)
