@@ -1,72 +1,3 @@
-<<<<<<< HEAD
-"""The world as the last gate sees it, gathered at the moment of an order."""
-
-import time
-from typing import TYPE_CHECKING
-
-from mia.core import sessions
-from mia.execution.last_gate import GateFacts
-
-if TYPE_CHECKING:
-    from mia.execution.live_session import LiveSession
-
-SECOND = 1_000_000_000
-
-
-class WorldFacts:
-    """Gathers `GateFacts` from a live session.
-
-    Parameters
-    ----------
-    account : str
-        As the connection was told it by the gateway.
-
-    Attributes
-    ----------
-    session : LiveSession, optional
-        Set once it exists; before, every order is refused.
-    """
-
-    def __init__(self, account: str) -> None:
-        self._account = account
-        self.session: LiveSession | None = None
-
-    def __call__(self, side: int) -> GateFacts:
-        """Return the facts for an entry of one side."""
-        session = self.session
-        if session is None:
-            raise RuntimeError("an order came before the session")
-        trader, manager = session.trader, session.manager
-        now = session.now
-        fault = session.data_fault()
-        exposure = trader.exposure()
-        last = manager.last_price
-        return GateFacts(
-            ts=now,
-            account=self._account,
-            state=trader.kill_switch.state,
-            why_no_risk=manager.why_no_risk if session.is_ready else "the trader is not ready",
-            last_price=last or None,
-            data_age_ns=round((time.monotonic() - session.heard_at) * SECOND),
-            data_valid=not fault,
-            session_open=_is_open(now),
-            market_halted=session.market_halted,
-            limit_down=session.price_limits[0],
-            limit_up=session.price_limits[1],
-            exposure=manager.exposure(side),
-            realized=exposure.realized,
-            open_pnl=exposure.open_pnl,
-            worst_pnl=exposure.worst_pnl,
-        )
-
-
-def _is_open(now: int) -> bool:
-    """Tell whether the market trades now by its calendar."""
-    day = sessions.session_id(now)
-    if not sessions.is_trading_day(day):
-        return False
-    return any(start <= now < end for start, end in sessions.expected_intervals(day))
-=======
 """What the last gate is told, what it allows, and what it answers."""
 
 from collections.abc import Mapping
@@ -206,4 +137,3 @@ class GateFacts:
     realized: float
     open_pnl: float
     worst_pnl: float
->>>>>>> orders

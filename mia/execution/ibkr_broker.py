@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from mia.config.instruments import MONTH_CODES
 from mia.core.base_types import BracketOrder, Fill, TradeBlock
 from mia.errors import BrokerError, OrderRefused
-from mia.execution.last_gate import GateFacts, LastGate
+from mia.execution.gate_facts import GateFacts
+from mia.execution.last_gate import LastGate
 from mia.execution.order_manager import OrderManager
 
 DRY_RUN = "DRY_RUN"

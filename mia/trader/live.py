@@ -30,15 +30,16 @@ from mia.data.state_directory import StateDirectory
 from mia.errors import BrokerError, ConfigError
 from mia.execution.assembly import fit_settings, market_state
 from mia.execution.clocks import MarketClock, WallClock
-from mia.execution.gate_facts import WorldFacts
+from mia.execution.gate_facts import GateLimits
 from mia.execution.ibkr_broker import IbkrBroker, traded_contract
 from mia.execution.kill_commands import KillCommands, KillStore
-from mia.execution.last_gate import GateLimits, LastGate
+from mia.execution.last_gate import LastGate
 from mia.execution.live_session import LiveSession, SessionOptions
 from mia.execution.order_manager import OrderManager
 from mia.execution.order_sender import OrderSettings
 from mia.execution.recovery import KIND, CycleJournal, restore_cycle
 from mia.execution.simple_trader import SimpleTrader
+from mia.execution.world_facts import WorldFacts
 from mia.performance.identity import configuration_hash
 
 log = logging.getLogger(__name__)
@@ -240,7 +241,10 @@ class LiveTrader:
         )
 
     def _restore(
-        self, manager: OrderManager, broker: IbkrBroker, events: list[tuple[int, int, str, dict[str, Any]]]
+        self,
+        manager: OrderManager,
+        broker: IbkrBroker,
+        events: list[tuple[int, int, str, dict[str, Any]]],
     ) -> None:
         """Take up what an earlier run left: account, position, and fills that it did not book."""
         saved = [payload for _, _, kind, payload in events if kind == KIND]
