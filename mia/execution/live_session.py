@@ -266,6 +266,9 @@ class LiveSession:
                 switch.record_trouble(now, alarm.halt)
 
     def _hold_conditions(self) -> None:
+        if self._stop.is_set():
+            # Connections that are closed on the way out are no reason to begin halted.
+            return
         now = self._clock.now()
         switch = self.trader.kill_switch
         lost = self.manager.link is not LinkState.READY or not self.manager.reconciled

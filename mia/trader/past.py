@@ -62,7 +62,7 @@ class Past:
             If the store cannot be read.
         """
         start = self._session_start()
-        live = await self._listen()
+        live = await self._listen(self._session.now)
         if live.since <= start + SECOND:
             return None
         history = await self._history(max(start, live.since - _LONGEST_ASKED), live.since)
@@ -74,7 +74,7 @@ class Past:
 
     async def mend(self, since: int) -> None:
         """Fill the hole of a connection that was lost; what cannot be filled is marked."""
-        live = await self._listen()
+        live = await self._listen(since)
         history = await self._history(since // SECOND * SECOND, live.since)
         self._take(live)
         if not len(self._session.trader.state.ticks.ts_event):
@@ -86,13 +86,18 @@ class Past:
     def _session_start(self) -> int:
         return sessions.session_open(sessions.session_id(self._session.now))
 
-    async def _listen(self) -> LiveBuffer:
+    async def _listen(self, since: int) -> LiveBuffer:
         """Collect live trades until it is known from when on none is missing."""
         live = LiveBuffer()
         session = self._session
         if session.options.lockstep:
-            # The market stands still: what comes later is later than now.
-            live.subscribed(session.now)
+            # The market stands still, maybe later than we have heard of: nothing comes that is
+            # not later than the newest trade of its history.
+            start = since // SECOND * SECOND
+            told = await self._market.historical_trades(
+                self._contract, start, max(start, session.now) + _LONGEST_ASKED
+            )
+            live.subscribed(max([session.now, *told.ts_event[-1:].tolist()]))
             return live
         loop = asyncio.get_running_loop()
         until = loop.time() + _FIRST_TICK_S
