@@ -150,6 +150,7 @@ class LiveSession:
         """Take a change of the data connection."""
         before, self.market_link = self.market_link, state
         self.tell("link", ("market", state, reason))
+        log.info("market data %s%s", state.value, f": {reason}" if reason else "")
         if state is not LinkState.READY:
             self._asked.discard("market")
             if before is LinkState.READY and self._lost_at is None and self.is_ready:
@@ -197,6 +198,7 @@ class LiveSession:
     def on_orders_link(self, state: LinkState, reason: str) -> None:
         """Take a change of the connection that places orders."""
         self.tell("link", ("orders", state, reason))
+        log.info("orders %s%s", state.value, f": {reason}" if reason else "")
         if state is not LinkState.READY:
             self._asked.discard("orders")
         elif self.is_ready:

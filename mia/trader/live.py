@@ -54,6 +54,8 @@ log = logging.getLogger(__name__)
 _NEW_YORK = ZoneInfo("America/New_York")
 SECOND = 1_000_000_000
 _DAY = 86_400 * SECOND
+_SLOW_NS = 20_000_000
+"""What must be durable waits for the disk; longer than this is worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class LiveTrader:
             Journal.open(directory.journal_path, clock=self._clock.now, sync=settings.live.sync)
         )
         self._journal = journal
-        bus = EventBus(lambda name, what: log.error("%s: %s", name, what))
+        bus = EventBus(lambda name, what: log.warning("%s: %s", name, what), _SLOW_NS)
         cost, limits = settings.cost, loaded.limits
         commission = {"ES": cost.es_side, "MES": cost.mes_side}
         self._con_ids: dict[str, int] = {}
