@@ -155,6 +155,5 @@ async def _replay(path: Path, host: str, port: int) -> None:
 
 def _log_to_stderr() -> None:
     import logging
-    import time
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")
