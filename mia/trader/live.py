@@ -30,7 +30,7 @@ from mia.data.journal import Journal
 from mia.data.live_ticks import TickGate
 from mia.data.snapshot_files import SnapshotWriter
 from mia.data.state_directory import StateDirectory
-from mia.errors import BrokerError, ConfigError
+from mia.errors import BrokerError, ConfigError, MiaError
 from mia.execution.assembly import fit_settings, market_state
 from mia.execution.clocks import MarketClock, WallClock
 from mia.execution.gate_facts import GateLimits
@@ -444,6 +444,8 @@ class LiveTrader:
     async def _watch(self, link: IbkrConnector) -> None:
         try:
             await link.wait_closed()
+        except MiaError as error:
+            self.session.end(error)
         except Exception as error:
             self.session.fail(error)
 
