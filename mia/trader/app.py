@@ -108,7 +108,11 @@ def _trade(
             "The feed is IBKR's: it does not say who crossed the spread, so order flow is inferred."
         )
         asyncio.run(watched(trader, record, console))
+    ticks = trader.session.ticks
     result: dict[str, Any] = {
+        "ticks": ticks.accepted,
+        "refused_ticks": sum(ticks.refused.values()),
+        "bars": sum(trader.trader.state.reasons),
         "trades": len(record.trades),
         "net_pnl_usd": sum(trade.net_pnl for trade in record.trades),
         "decisions": len(record.decisions),
