@@ -1,5 +1,7 @@
 """``mia gateway``: a simulated IB Gateway for anything that speaks the TWS socket protocol."""
 
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
     from mia.gateway.options import GatewayOptions
 
 NO_CONTROL = -1
+DAYS_FROM_NOW = 3
 
 
 def gateway(
@@ -47,6 +50,9 @@ def gateway(
     trades_per_day: Annotated[
         int, typer.Option(min=100, max=5_000_000, help="Activity of the synthetic market.")
     ] = 50_000,
+    start: Annotated[
+        str | None, typer.Option(help="Market time at the start: now, or a time with its zone.")
+    ] = None,
 ) -> None:
     """Run a simulated IB Gateway until it is interrupted.
 
@@ -62,6 +68,7 @@ def gateway(
             raise UsageError("a replay adds nothing of its own: leave out --record and --faults")
         asyncio.run(_replay(replay, host, port))
         return
+    market, begin = _beginning(market, start)
     options = GatewayOptions(
         host=host,
         port=port,
@@ -74,10 +81,33 @@ def gateway(
         zone=zone,
         while_down_s=while_down,
         trades_per_day=trades_per_day,
+        start=begin,
         accounts=tuple(account or GatewayOptions().accounts),
     )
     scenario = read_scenario(faults) if faults is not None else []
     asyncio.run(_run(options, scenario, record, control_port))
+
+
+def _beginning(market: str, start: str | None) -> tuple[str, int]:
+    """Return the market, dated if it is synthetic and begins now, and where it begins, ns UTC."""
+    if start is None:
+        return market, 0
+    from mia.core import sessions
+
+    if start == "now":
+        at = time.time_ns()
+        session = sessions.session_id(at)
+        if not sessions.is_trading_day(session):
+            session = sessions.next_trading_day(session)
+        undated = market.startswith("synth:") and market.count(":") == 1
+        return (f"{market}:{session}:{DAYS_FROM_NOW}" if undated else market), at
+    try:
+        instant = datetime.fromisoformat(start)
+    except ValueError:
+        instant = datetime.min
+    if instant.tzinfo is None:
+        raise UsageError(f"--start takes now, or a time as 2025-03-10T14:30:00Z, was {start!r}")
+    return market, int(instant.timestamp()) * sessions.SECOND
 
 
 async def _run(
