@@ -36,7 +36,7 @@ from mia.execution.clocks import MarketClock, WallClock
 from mia.execution.gate_facts import GateLimits
 from mia.execution.ibkr_broker import IbkrBroker, traded_contract
 from mia.execution.kill_commands import KillCommands, KillStore
-from mia.execution.last_gate import LastGate
+from mia.execution.last_gate import PAPER_PREFIX, LastGate
 from mia.execution.live_links import SessionOptions
 from mia.execution.live_session import LiveSession
 from mia.execution.order_manager import OrderManager
@@ -184,7 +184,7 @@ class LiveTrader:
             ),
             options.account,
             TradingMode(settings.trading_mode),
-            require_armed=self._require_armed,
+            require_armed=self.require_armed,
             seen=[bracket.order for bracket in manager.ledger.brackets.values()],
             note=lambda kind, payload, ts: journal.append(kind, payload, ts=ts),
         )
@@ -256,7 +256,14 @@ class LiveTrader:
         except KeyError:
             raise BrokerError(f"the broker's id of {contract} is not known yet") from None
 
-    def _require_armed(self) -> None:
+    def require_armed(self) -> None:
+        """Refuse live trading unless all five locks are open; so is each order judged.
+
+        Raises
+        ------
+        ConfigError
+            Naming every lock that is closed.
+        """
         today = datetime.fromtimestamp(self._clock.now() / SECOND, UTC).astimezone(_NEW_YORK)
         require_armed(
             live_flag=self._options.live_flag,
@@ -298,6 +305,7 @@ class LiveTrader:
             client_id,
             options.account,
             connect_timeout=self._settings.ibkr.connect_s,
+            busy_for=self._settings.ibkr.busy_s,
             lockstep=options.lockstep,
         )
         if options.lockstep:
@@ -551,4 +559,11 @@ def gateway_address(loaded: LoadedSettings) -> tuple[str, int, str]:
         raise ConfigError("ibkr.orders_client_id and ibkr.data_client_id must differ")
     assert ibkr.port is not None
     assert ibkr.account is not None
+    mode = loaded.settings.trading_mode
+    if (mode == TradingMode.LIVE.value) == ibkr.account.startswith(PAPER_PREFIX):
+        kind = "paper" if mode == TradingMode.LIVE.value else "live"
+        raise ConfigError(
+            f"trading_mode is {mode}, but {ibkr.account} is a {kind} account "
+            f"(those of paper begin with {PAPER_PREFIX}): correct one of them"
+        )
     return ibkr.host, ibkr.port, ibkr.account
