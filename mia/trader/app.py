@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import time
 from contextlib import ExitStack
 from pathlib import Path
@@ -88,6 +89,7 @@ def _trade(
 ) -> None:
     """Trade on the gateway that the settings name, until stopped."""
     host, port, account = gateway_address(loaded)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     record = RunRecord()
     notes = Notes(record, console)
     options = LiveOptions(
