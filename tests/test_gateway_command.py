@@ -124,8 +124,6 @@ def test_a_recording_is_served_by_the_command(tmp_path) -> None:
     [
         (["--market", "nowhere"], 2, "unknown market 'nowhere'"),
         (["--market", "ftp:x"], 2, "unknown market"),
-        (["--start", "today"], 2, "--start takes now, or a time"),
-        (["--start", "2025-03-10T14:30:00"], 2, "was '2025-03-10T14:30:00'"),
         (["--market", "store:/no/such/folder"], 5, "/no/such/folder"),
         (["--max-version", "201"], 2, "the server version must be 157 to 178"),
         (["--speed", "0"], 2, "speed must be above 0"),

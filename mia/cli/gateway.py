@@ -1,7 +1,6 @@
 """``mia gateway``: a simulated IB Gateway for anything that speaks the TWS socket protocol."""
 
 import time
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -46,9 +45,7 @@ def gateway(
     zone: Annotated[str, typer.Option(help="Time zone of the gateway's computer.")] = "US/Central",
     now: Annotated[
         bool,
-        typer.Option(
-            "--now", help="The market runs at the present time: name today or its session."
-        ),
+        typer.Option("--now", help="The market runs at the present time, by the clock."),
     ] = False,
     while_down: Annotated[
         float, typer.Option(min=0, help="In lock-step, market seconds without a client.")
@@ -56,16 +53,12 @@ def gateway(
     trades_per_day: Annotated[
         int, typer.Option(min=100, max=5_000_000, help="Activity of the synthetic market.")
     ] = 50_000,
-    start: Annotated[
-        str | None, typer.Option(help="Market time at the start: now, or a time with its zone.")
-    ] = None,
 ) -> None:
     """Run a simulated IB Gateway until it is interrupted.
 
     Example: mia gateway --port 4002 --market synth:7 --speed 60 --control-port 4102
     """
     import asyncio
-    import time
 
     from mia.gateway.fault_scenario import read_scenario
     from mia.gateway.options import GatewayOptions
@@ -75,11 +68,10 @@ def gateway(
             raise UsageError("a replay adds nothing of its own: leave out --record and --faults")
         asyncio.run(_replay(replay, host, port))
         return
-    market, begin = _beginning(market, start)
     options = GatewayOptions(
         host=host,
         port=port,
-        source=market,
+        source=_market_of_today(market) if now else market,
         speed=speed,
         lockstep=lockstep,
         lockstep_by_minute=by_minute,
@@ -90,33 +82,22 @@ def gateway(
         start=time.time_ns() if now else 0,
         wall=now,
         trades_per_day=trades_per_day,
-        start=begin,
         accounts=tuple(account or GatewayOptions().accounts),
     )
     scenario = read_scenario(faults) if faults is not None else []
     asyncio.run(_run(options, scenario, record, control_port))
 
 
-def _beginning(market: str, start: str | None) -> tuple[str, int]:
-    """Return the market, dated if it is synthetic and begins now, and where it begins, ns UTC."""
-    if start is None:
-        return market, 0
+def _market_of_today(market: str) -> str:
+    """Date a synthetic market that has no date with the session that runs, or comes next."""
+    if not market.startswith("synth:") or market.count(":") != 1:
+        return market
     from mia.core import sessions
 
-    if start == "now":
-        at = time.time_ns()
-        session = sessions.session_id(at)
-        if not sessions.is_trading_day(session):
-            session = sessions.next_trading_day(session)
-        undated = market.startswith("synth:") and market.count(":") == 1
-        return (f"{market}:{session}:{DAYS_FROM_NOW}" if undated else market), at
-    try:
-        instant = datetime.fromisoformat(start)
-    except ValueError:
-        instant = datetime.min
-    if instant.tzinfo is None:
-        raise UsageError(f"--start takes now, or a time as 2025-03-10T14:30:00Z, was {start!r}")
-    return market, int(instant.timestamp()) * sessions.SECOND
+    session = sessions.session_id(time.time_ns())
+    if not sessions.is_trading_day(session):
+        session = sessions.next_trading_day(session)
+    return f"{market}:{session}:{DAYS_FROM_NOW}"
 
 
 async def _run(

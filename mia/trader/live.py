@@ -20,7 +20,7 @@ from mia.config.instruments import INSTRUMENTS, TICK
 from mia.config.settings import LIMIT_NAMES, LoadedSettings
 from mia.core import sessions
 from mia.core.base_types import EventSink, OrderType, TradingMode
-from mia.core.broker_types import OrderTicket
+from mia.core.broker_types import LinkState, OrderTicket
 from mia.core.event_bus import ALL, EventBus
 from mia.core.ibkr_connector import Endpoint, IbkrConnector
 from mia.core.ibkr_contracts import FutureContract
@@ -30,7 +30,7 @@ from mia.data.journal import Journal
 from mia.data.live_ticks import TickGate
 from mia.data.snapshot_files import SnapshotWriter
 from mia.data.state_directory import StateDirectory
-from mia.errors import BrokerError, ConfigError, MiaError
+from mia.errors import BrokerError, ConfigError, DataError, MiaError
 from mia.execution.assembly import fit_settings, market_state
 from mia.execution.clocks import MarketClock, WallClock
 from mia.execution.gate_facts import GateLimits
@@ -54,6 +54,7 @@ log = logging.getLogger(__name__)
 _NEW_YORK = ZoneInfo("America/New_York")
 SECOND = 1_000_000_000
 _DAY = 86_400 * SECOND
+_DELAYED, _DELAYED_FROZEN = 3, 4
 _SLOW_NS = 20_000_000
 """What must be durable waits for the disk; longer than this is worth a word."""
 
@@ -364,6 +365,8 @@ class LiveTrader:
         try:
             await market.connect()
             contract = await self._resolve(market)
+            if self._options.now is None:
+                await _require_live_data(market, contract)
             await orders.connect()
             watchers = [asyncio.create_task(self._watch(link)) for link in (market, orders)]
             await self._ask_margins(orders)
@@ -503,6 +506,20 @@ class LiveTrader:
         risk = self.trader.risk
         if self.is_first_run and worth < risk.equity:
             risk.equity = risk.equity_high = worth
+
+
+async def _require_live_data(market: IbkrConnector, contract: FutureContract) -> None:
+    try:
+        kind = await market.data_type(contract)
+    except BrokerError as error:
+        if market.state is not LinkState.READY:
+            raise
+        raise DataError(f"{error}: subscribe to CME data for the API at the broker") from None
+    if kind in (_DELAYED, _DELAYED_FROZEN):
+        raise DataError(
+            f"the gateway has only delayed data of {contract.name}: subscribe to CME data at the "
+            "broker, and end other sessions of the same user"
+        )
 
 
 class LiveVix:

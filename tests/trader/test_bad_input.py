@@ -1,29 +1,37 @@
 """What cannot work is told in one line with its exit code, and nothing is sent to the broker."""
 
+import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
+from run_samples import TRADES_PER_DAY, easy
 
 from mia.cli.app import app as mia_app
 from mia.command_line import run_app
+from mia.core import sessions
 from mia.data.process_lock import ProcessLock
+from mia.performance.recorder import RunRecord
 from mia.trader.app import app
 from mia.trader.gateway_process import GatewayProcess, gateway_process
+from mia.trader.live import LiveOptions, LiveTrader
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and rights of POSIX")
 
 ACCOUNT, REAL = "DU1234567", "U7654321"
 WAIT = 60
-MARKET = ("--market", "synth:7", "--start", "now", "--trades-per-day", "2000")
+MARKET = ("--market", "synth:7", "--now", "--trades-per-day", "2000")
 
 
 def ask(gateway: GatewayProcess, command: str, **more: object) -> dict[str, object]:
@@ -61,8 +69,14 @@ def trade(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 
     def run(*argv: object) -> tuple[object, str, str]:
         monkeypatch.setattr(sys, "argv", ["trader", *map(str, argv)])
-        with pytest.raises(SystemExit) as left:
-            run_app(app, "python -m mia.trader")
+        # One that trades instead of complaining is told to stop.
+        watch = threading.Timer(20.0, os.kill, (os.getpid(), signal.SIGINT))
+        watch.start()
+        try:
+            with pytest.raises(SystemExit) as left:
+                run_app(app, "python -m mia.trader")
+        finally:
+            watch.cancel()
         return left.value.code, *capsys.readouterr()
 
     yield run
@@ -134,7 +148,7 @@ def test_real_money_needs_every_lock(trade, gateway, monkeypatch, tmp_path, clos
     state = tmp_path / "state" / REAL
     state.mkdir(mode=0o700, parents=True)
     if closed != "token":
-        token = state / "armed"
+        token = state / "arm"
         token.touch(mode=0o600)
         token.write_text(time.strftime("%Y%m%d", new_york()))
     if closed != "limits":
@@ -208,27 +222,27 @@ def test_an_account_that_the_login_does_not_manage(trade, gateway) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fault", "words"),
+    ("fault", "code", "words"),
     [
-        ({"name": "read_only"}, ["Read-Only"]),
-        ({"name": "delayed_data"}, ["live"]),
-        ({"name": "no_market_data", "code": 354}, ["354", "subscri"]),
-        ({"name": "no_market_data", "code": 10089}, ["10089", "subscri"]),
-        ({"name": "no_market_data", "code": 10168}, ["10168", "subscri"]),
-        ({"name": "expired_contract", "when": {"times": 0}}, ["no contract", "ES"]),
-        ({"name": "silent_start", "when": {"times": 0}}, ["not let in", "dialog"]),
-        ({"name": "drop", "when": {"message": 71}}, ["before it let this client in"]),
-        ({"name": "drop", "when": {"message": 9, "direction": "in"}}, []),
-        ({"name": "drop", "when": {"message": 97, "direction": "in"}}, []),
-        ({"name": "client_id_taken", "when": {"times": 0}}, ["client id 72 is in use", "every 5 s"]),
-        ({"name": "reject", "code": 201, "when": {"times": 0}}, ["201"]),
+        ({"name": "read_only"}, 4, ["Read-Only"]),
+        ({"name": "delayed_data"}, 5, ["only delayed data of ES", "subscribe to CME data"]),
+        ({"name": "no_market_data", "code": 354}, 5, ["354", "subscribe to CME data"]),
+        ({"name": "no_market_data", "code": 10089}, 5, ["10089", "subscribe to CME data"]),
+        ({"name": "no_market_data", "code": 10168}, 5, ["10168", "subscribe to CME data"]),
+        ({"name": "expired_contract", "when": {"times": 0}}, 4, ["no contract to trade", "200"]),
+        ({"name": "silent_start", "when": {"times": 0}}, 4, ["not let in", "dialog"]),
+        ({"name": "drop", "when": {"message": 71}}, 4, ["before it let this client in"]),
+        ({"name": "drop", "when": {"message": 9, "times": 0}}, 4, ["connection"]),
+        ({"name": "drop", "when": {"message": 61, "times": 0}}, 4, ["connection"]),
+        ({"name": "client_id_taken", "when": {"times": 0}}, 4, ["72 is in use", "every 5 s"]),
+        ({"name": "reject", "code": 201, "when": {"times": 0}}, 4, ["201"]),
     ],
-    ids=lambda value: str(value["name"]) + str(value.get("code", "")) if "name" in value else "",
+    ids=str,
 )
-def test_a_gateway_that_refuses_is_believed(trade, gateway, fault, words) -> None:
+def test_a_gateway_that_refuses_is_believed(trade, gateway, fault, code, words) -> None:
     ask(gateway, "fault", **fault)
     quick = ("ibkr.connect_s=1", "ibkr.busy_s=0")
-    refused(trade(*at(gateway.port, ACCOUNT, *quick)), 4, *words)
+    refused(trade(*at(gateway.port, ACCOUNT, *quick)), code, *words)
 
 
 def test_a_client_id_is_asked_for_again_and_never_changed(trade, gateway, monkeypatch) -> None:
@@ -238,6 +252,16 @@ def test_a_client_id_is_asked_for_again_and_never_changed(trade, gateway, monkey
     refused(found, 4, "Read-Only")
     assert "client id 72 is in use" in found[2]
     assert ask(gateway, "faults")["faults"][0]["fired"] == 1
+
+
+def test_a_gateway_that_dies_while_the_trader_starts(trade, tmp_path) -> None:
+    with gateway_process([*MARKET, "--control-port", "0"], tmp_path / "gateway.log") as mortal:
+        ask(mortal, "fault", name="silent_start")
+        blow = threading.Timer(0.5, mortal.process.kill)
+        blow.start()
+        found = trade(*at(mortal.port), "--state", tmp_path / "state")
+        blow.join()
+    refused(found, 4, "before it let this client in")
 
 
 # The state directory.
@@ -266,3 +290,124 @@ def test_a_damaged_journal_is_set_aside(trade, gateway, tmp_path) -> None:
     journal = state / "journal.db"
     journal.write_bytes(b"\xff" * journal.stat().st_size)
     refused(trade(*at(gateway.port), "--state", state), 8, "journal")
+
+
+@contextmanager
+def process(*argv: object):
+    """Run the trader as a process of its own, until it is ready."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-m", "mia.cli", "trade", *map(str, argv)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as child:
+        try:
+            said = []
+            while "orders connection: READY" not in (line := child.stderr.readline()):
+                assert line, said
+                said.append(line)
+            yield child
+        finally:
+            child.kill()
+
+
+def test_mia_trade_trades_and_a_second_one_is_refused(trade, gateway, tmp_path) -> None:
+    options = [*at(gateway.port), "--state", tmp_path / "state"]
+    with process(*options) as child:
+        refused(trade(*options), 7, f"process {child.pid}", "stop it first")
+        # With a state directory of its own the broker keeps it out.
+        other = [*at(gateway.port, ACCOUNT, "ibkr.busy_s=0"), "--state", tmp_path / "other"]
+        refused(trade(*other), 4, "client id 72 is in use")
+        child.send_signal(signal.SIGTERM)
+        out, err = child.communicate(timeout=WAIT)
+    assert child.returncode == 143, err
+    assert "trades 0" in out
+    assert "Traceback" not in err
+
+
+def test_mia_names_the_trader_and_passes_its_options_on(monkeypatch, capsys) -> None:
+    monkeypatch.setattr(sys, "argv", ["mia", "trade", "--help"])
+    with pytest.raises(SystemExit) as left:
+        run_app(mia_app, "mia")
+    text = " ".join(capsys.readouterr().out.split())
+    assert left.value.code == 0
+    for words in ("mia trade", "--dry-run", "--state", "Example:", "7 another instance"):
+        assert words in text
+
+
+# While it runs. Market time is that of the tape, in lock-step, so any session can be had.
+
+SEED, MONDAY = 5, 20250310
+
+
+@contextmanager
+def stepped(tmp_path: Path, *faults: str, start: int = MONDAY, days: int = 1):
+    """Yield a gateway in lock-step with faults, and what runs the trader on it."""
+    scenario = tmp_path / "faults.toml"
+    scenario.write_text("\n".join(f"[[fault]]\n{fault}" for fault in faults))
+    market = f"synth:{SEED}:{start}:{days}"
+    options = ["--market", market, "--trades-per-day", str(TRADES_PER_DAY), "--lockstep"]
+    options += ["--by-minute", "--control-port", "0", "--faults", str(scenario)]
+    options += ["--record", str(tmp_path / "frames")]
+    with gateway_process(options, tmp_path / "gateway.log") as gateway:
+        yield gateway
+
+
+def run_stepped(gateway: GatewayProcess, state: Path, begin: int, end: int):
+    """Trade from one instant to another; return the trader and its record."""
+    record = RunRecord()
+    options = LiveOptions(
+        gateway.host, gateway.port, ACCOUNT, state, record, lockstep=True, now=begin, end=end
+    )
+    with ExitStack() as stack:
+        trader = LiveTrader(easy(), options, stack)
+        asyncio.run(asyncio.wait_for(trader.run(), WAIT))
+    return trader, record
+
+
+def session_end(session: int) -> int:
+    return int(sessions.session_table(session, session)["t_end"][0])
+
+
+REJECTED = 'name = "reject"\ncode = 201\nwhen = { order_ref = "*:E", times = 0 }'
+LIMIT_REACHED = 'name = "price_limit"\npoints = 1.0\nwhen = { time = 55800.0 }'
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("fault", [REJECTED, LIMIT_REACHED], ids=["201", "price limit"])
+def test_orders_that_are_refused_are_not_sent_again_and_leave_nothing(tmp_path, fault) -> None:
+    begin, end = sessions.session_open(MONDAY), session_end(MONDAY)
+    with stepped(tmp_path, fault) as gateway:
+        trader, record = run_stepped(gateway, tmp_path / "state", begin, end)
+        orders = ask(gateway, "orders")["orders"]
+        held = [row for row in ask(gateway, "positions")["positions"] if row["quantity"]]
+    assert held == []
+    assert not [order for order in orders if order["status"] in ("Submitted", "PreSubmitted")]
+    assert '"201"' in (tmp_path / "frames").read_text()
+    sent = Counter(entries_sent(tmp_path / "frames"))
+    assert sent
+    assert set(sent.values()) == {1}
+    # The tenth of a session ends it.
+    assert len(sent) - len({fill.bracket_id for fill in record.fills}) <= 10
+    assert trader.trader.position is None
+
+
+def entries_sent(recording: Path) -> Iterator[str]:
+    """Yield the references of entries that reached the gateway, each time that they did."""
+    for line in recording.read_text().splitlines():
+        fields = json.loads(line).get("f", [])
+        if fields[:1] == ["3"]:
+            yield from (field for field in fields if re.fullmatch(r"TRADE_\w+:E", field))
+
+
+def test_a_start_on_a_weekend_waits_for_the_market(tmp_path, caplog) -> None:
+    saturday = sessions.session_open(MONDAY) - 30 * 3600 * sessions.SECOND
+    until = sessions.session_open(MONDAY) + 600 * sessions.SECOND
+    with stepped(tmp_path) as gateway:
+        trader, record = run_stepped(gateway, tmp_path / "state", saturday, until)
+        assert ask(gateway, "orders")["orders"] == []
+    assert trader.trader.kill_switch.state.name in ("NORMAL", "HALT_ENTRIES")
+    assert not record.fills
+    assert "Traceback" not in caplog.text
