@@ -13,27 +13,20 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
+from mia.config.instruments import INSTRUMENTS
 from mia.core import sessions
 from mia.core.base_types import Clock, EventSink, TradingState
-from mia.core.broker_types import (
-    BrokerSnapshot,
-    CommissionReport,
-    ExecutionReport,
-    LinkState,
-    Notice,
-    OpenOrderReport,
-    StatusReport,
-)
+from mia.core.broker_types import BrokerSnapshot, LinkState
+from mia.core.market_status import MarketStatus
 from mia.data.live_ticks import DataFault, TickGate
 from mia.errors import BrokerError, DataError, MiaError, RiskHalt
 from mia.execution.clocks import MarketClock
 from mia.execution.ibkr_broker import IbkrBroker
 from mia.execution.kill_commands import KillCommands, KillStore
 from mia.execution.kill_switch import Rule
-from mia.execution.order_manager import OrderManager
+from mia.execution.live_links import Connection, OrderRelay, Repair, Rest, SessionOptions
 from mia.execution.order_states import Trouble
 from mia.execution.reconciler import Reconciler
 from mia.execution.simple_trader import SimpleTrader
@@ -43,95 +36,6 @@ log = logging.getLogger(__name__)
 SECOND = 1_000_000_000
 _FAREWELL_S = 10.0
 _RETRY_S = 1.0
-
-
-class Connection(Protocol):
-    """What is needed of `mia.core.ibkr_connector.IbkrConnector` once it is connected."""
-
-    @property
-    def state(self) -> LinkState:
-        """State of the connection."""
-        ...
-
-    @property
-    def is_live_data(self) -> bool:
-        """Whether the market data are live."""
-        ...
-
-    def request_server_time(self) -> bool:
-        """Ask for the gateway's time."""
-        ...
-
-    async def snapshot(self) -> BrokerSnapshot:
-        """Return what the broker knows of the account."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    """How a live session runs.
-
-    Attributes
-    ----------
-    lockstep : bool
-        Market time moves only when it is asked for.
-    end : int, optional
-        Market time at which the run ends by itself, ns UTC.
-    tick_age_s : float
-        Silence in regular hours after which data are stale.
-    clock_skew_s : float
-        Allowed difference between our clock and the gateway's.
-    close_grace_s : float
-        How long after its end a bar without later trades is closed by the clock.
-    """
-
-    lockstep: bool = False
-    end: int | None = None
-    tick_age_s: float = 10.0
-    clock_skew_s: float = 1.0
-    close_grace_s: float = 2.0
-
-
-Repair = Callable[[int], Coroutine[Any, Any, None]]
-"""Fills the hole in the data that began at an instant (ns UTC)."""
-
-
-class OrderRelay:
-    """Hands reports to the order manager, and lets the session follow each of them up."""
-
-    def __init__(self, manager: OrderManager, session: "LiveSession") -> None:
-        self._manager = manager
-        self._session = session
-
-    def on_status(self, report: StatusReport) -> None:
-        """Take message 3."""
-        self._manager.on_status(report)
-        self._session.follow_up()
-
-    def on_open_order(self, report: OpenOrderReport) -> None:
-        """Take message 5."""
-        self._manager.on_open_order(report)
-        self._session.follow_up()
-
-    def on_execution(self, report: ExecutionReport) -> None:
-        """Take message 11."""
-        self._manager.on_execution(report)
-        self._session.follow_up()
-
-    def on_commission(self, report: CommissionReport) -> None:
-        """Take message 59."""
-        self._manager.on_commission(report)
-
-    def on_notice(self, notice: Notice) -> None:
-        """Take message 4."""
-        self._session.tell("notice", notice)
-        self._manager.on_notice(notice)
-        self._session.follow_up()
-
-    def on_link(self, state: LinkState, reason: str) -> None:
-        """Take a change of the connection's state."""
-        self._manager.on_link(state, reason)
-        self._session.on_orders_link(state, reason)
 
 
 class LiveSession:
@@ -156,6 +60,12 @@ class LiveSession:
         Listener of the connection that places orders.
     repair : Repair, optional
         Called after the data connection was lost, before anything is decided on new data.
+    rest : Rest, optional
+        Called once in each break between sessions.
+    journal_fault : callable
+        Says why the journal does not take everything, empty if it does.
+    status : MarketStatus
+        Price limits and halts.
     """
 
     def __init__(
@@ -177,11 +87,12 @@ class LiveSession:
         self.options = options
         self.relay = OrderRelay(broker.manager, self)
         self.repair: Repair | None = None
+        self.rest: Rest | None = None
+        self.journal_fault: Callable[[], str] = str
+        self.status = MarketStatus()
         self.market_link = LinkState.DISCONNECTED
         self.heard_at = 0.0
         self.is_ready = False
-        self.market_halted = False
-        self.price_limits: tuple[int | None, int | None] = (None, None)
         self._commands = commands
         self._store = store
         self._clock = clock
@@ -195,6 +106,8 @@ class LiveSession:
         self._asked: set[str] = set()
         self._lost_at: int | None = None
         self._skewed = False
+        self._rested = 0
+        self._orphan_cash: dict[str, tuple[int, float]] = {}
 
     def attach(self, orders: Connection, market: Connection) -> None:
         """Take the connections, of which the session is a listener."""
@@ -239,7 +152,8 @@ class LiveSession:
         self.tell("link", ("market", state, reason))
         if state is not LinkState.READY:
             self._asked.discard("market")
-            if before is LinkState.READY and self._lost_at is None:
+            if before is LinkState.READY and self._lost_at is None and self.is_ready:
+                self.drain()
                 self._lost_at = self.ticks.newest
                 self.ticks.lose_quote()
         elif self.is_ready:
@@ -273,6 +187,7 @@ class LiveSession:
             if block is not None:
                 self.manager.last_price = int(block.price[-1])
                 self.trader.run(block)
+                self.status.on_trades(block)
                 self.follow_up()
         except Exception as error:
             self.fail(error)
@@ -309,6 +224,7 @@ class LiveSession:
             return
         try:
             self.trader.collect()
+            self._book_orphans()
             for change in self.manager.take_corrections():
                 old = (change.role, change.old_quantity, change.old_price)
                 if not self.trader.correct(change.bracket_id, old, change.quantity, change.price):
@@ -320,6 +236,23 @@ class LiveSession:
             return
         if self.manager.wants_query and self._work is None and self.is_ready:
             self._begin(self._query())
+
+    def _book_orphans(self) -> None:
+        """Book what late fills of brackets that were done cost, once they are flat again."""
+        for fill in self.broker.take_orphans():
+            self.tell("orphan_fill", fill)
+            self.trader.kill_switch.record_trouble(self._clock.now(), TradingState.HALT_ENTRIES)
+            held, cash = self._orphan_cash.get(fill.bracket_id, (0, 0.0))
+            value = INSTRUMENTS[self._symbol(fill.bracket_id)].tick_value
+            held += fill.side * fill.quantity
+            cash -= fill.side * fill.quantity * fill.price * value + fill.commission
+            self._orphan_cash[fill.bracket_id] = (held, cash)
+            if held == 0:
+                self.trader.risk.adjust(cash)
+                del self._orphan_cash[fill.bracket_id]
+
+    def _symbol(self, bracket_id: str) -> str:
+        return self.manager.ledger.brackets[bracket_id].order.symbol
 
     def _heed_alarms(self) -> None:
         now = self._clock.now()
@@ -340,6 +273,9 @@ class LiveSession:
         switch.hold(Rule.UNKNOWN_POSITION, now, self.manager.unknown_position)
         switch.hold(Rule.DATA_STALE, now, bool(self.data_fault()))
         switch.hold(Rule.CLOCK_SKEW, now, self._skewed)
+        switch.hold(Rule.JOURNAL, now, bool(self.journal_fault()))
+        if self.broker.gate.halted:
+            switch.record_trouble(now, TradingState.HALT_ENTRIES)
 
     def data_fault(self) -> str:
         """Say why market data cannot be trusted now, empty if they can."""
@@ -427,10 +363,21 @@ class LiveSession:
                 if not self.options.lockstep:
                     self.trader.advance_clock(now - round(self.options.close_grace_s * SECOND))
             self._store.save(now)
+            self._use_break(now)
             if self.trader.kill_switch.state is TradingState.EMERGENCY:
                 self.fail(RiskHalt("the kill switch is at EMERGENCY"))
         except Exception as error:
             self.fail(error)
+
+    def _use_break(self, now: int) -> None:
+        """Let the break between two sessions be used, once."""
+        if self.rest is None or self._work is not None or not self.is_ready:
+            return
+        day = sessions.session_id(now)
+        over = now >= int(sessions.session_table(day, day)["t_end"][0])
+        if over and day != self._rested and self.trader.position is None:
+            self._rested = day
+            self._begin(self.rest(day))
 
     def _poll_commands(self) -> None:
         now = self._clock.now()
@@ -527,6 +474,7 @@ class LiveSession:
         if self.repair is not None:
             await self.repair(since)
         self._lost_at = None
+        self.heard_at = time.monotonic()
         self.drain()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
