@@ -86,6 +86,10 @@ class Gateway:
         found = self.ask({"command": "positions"})[0]["positions"]
         return {p["contract"]: int(p["quantity"]) for p in found}
 
+    def jump(self, seconds: float) -> None:
+        """Let the market run on at once."""
+        self.ask({"command": "jump", "seconds": seconds})
+
     def close(self) -> None:
         self._lines.close()
         self._socket.close()
@@ -97,9 +101,10 @@ def gateway(
     *more: str,
     speed: float = SPEED,
     market: str = "synth:11:20250310:2",
-    trades: int = 150_000,
+    trades: int = 60_000,
+    clock: float = 9.75,
 ) -> Iterator[Gateway]:
-    """Run a gateway until the block is left."""
+    """Run a gateway until the block is left; its market begins at an hour of New York."""
     arguments = [
         *("--market", market, "--trades-per-day", str(trades), "--account", ACCOUNT),
         *("--control-port", "0", *more),
@@ -109,6 +114,8 @@ def gateway(
     with gateway_process(arguments, folder / "gateway.log") as process:
         here = Gateway(process)
         try:
+            # The session of the market opens at 18:00 of the day before.
+            here.jump((clock + 6.0) * 3600)
             yield here
         finally:
             here.close()
@@ -312,11 +319,17 @@ def check_positions(gateway: Gateway, state: Path) -> None:
         fills[contract] = fills.get(contract, 0) + side * int(order["filled"])
     held = gateway.positions()
     ledger = believed(state)
-    names = {*fills, *held, *(b.order.contract for b in ledger.brackets.values())}
-    for contract in names:
+    names = {b.order.contract for b in ledger.brackets.values()}
+    beliefs = {_local(name): ledger.position(name) for name in names}
+    for contract in {*fills, *held, *beliefs}:
         there = held.get(contract, 0)
         assert fills.get(contract, 0) == there, (contract, fills, held)
-        assert ledger.position(contract) == there, (contract, ledger.position(contract), held)
+        assert beliefs.get(contract, 0) == there, (contract, beliefs, held)
+
+
+def _local(name: str) -> str:
+    """Return the exchange's own name of a contract: ``MESH5`` for ``MESH25``."""
+    return name[:-2] + name[-1]
 
 
 def settle(gateway: Gateway, run: Trader, state: Path) -> None:
