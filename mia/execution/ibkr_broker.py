@@ -81,7 +81,9 @@ class IbkrBroker:
         if refusal is not None:
             raise OrderRefused(refusal.code.value, refusal.text)
         if self._dry_run:
-            raise OrderRefused(DRY_RUN, f"bracket {order.bracket_id} passed the last gate")
+            raise OrderRefused(
+                DRY_RUN, f"bracket {order.bracket_id} passed the last gate", counts=False
+            )
         self._current = order.bracket_id
         try:
             self.manager.submit(order)

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from mia.config.instruments import INSTRUMENTS
@@ -101,6 +102,7 @@ class LiveSession:
         self._market: Connection | None = None
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
+        self._failed = False
         self._drains = False
         self._work: asyncio.Task[None] | None = None
         self._asked: set[str] = set()
@@ -150,6 +152,7 @@ class LiveSession:
         """Take a change of the data connection."""
         before, self.market_link = self.market_link, state
         self.tell("link", ("market", state, reason))
+        log.info("market data %s%s", state.value, f": {reason}" if reason else "")
         if state is not LinkState.READY:
             self._asked.discard("market")
             if before is LinkState.READY and self._lost_at is None and self.is_ready:
@@ -197,6 +200,15 @@ class LiveSession:
     def on_orders_link(self, state: LinkState, reason: str) -> None:
         """Take a change of the connection that places orders."""
         self.tell("link", ("orders", state, reason))
+        held = self.trader.position is not None and self.trader.position.open_quantity != 0
+        alarming = held and state is not LinkState.READY and self.is_ready
+        log.log(
+            logging.CRITICAL if alarming else logging.INFO,
+            "orders %s%s%s",
+            state.value,
+            f": {reason}" if reason else "",
+            "; a position is open, its stop rests at the broker" if alarming else "",
+        )
         if state is not LinkState.READY:
             self._asked.discard("orders")
         elif self.is_ready:
@@ -266,6 +278,9 @@ class LiveSession:
                 switch.record_trouble(now, alarm.halt)
 
     def _hold_conditions(self) -> None:
+        if self._stop.is_set():
+            # Connections that are closed on the way out are no reason to begin halted.
+            return
         now = self._clock.now()
         switch = self.trader.kill_switch
         lost = self.manager.link is not LinkState.READY or not self.manager.reconciled
@@ -303,6 +318,11 @@ class LiveSession:
     def start(self) -> None:
         """Let the cycle decide: both connections are up, reconciled and warmed up."""
         self.is_ready = True
+        ours = None if self.trader.position is None else self.trader.position.trade_id
+        for bracket in self.manager.ledger.live():
+            if bracket.position and bracket.order.bracket_id != ours:
+                log.warning("%s is left to its stop and target", bracket.order.bracket_id)
+                self.trader.kill_switch.record_trouble(self._clock.now(), TradingState.HALT_ENTRIES)
         self.heard_at = time.monotonic()
         self.tell("ready", self._clock.now())
         self.follow_up()
@@ -314,9 +334,9 @@ class LiveSession:
         Raises
         ------
         RiskHalt
-            If the kill switch is at EMERGENCY.
-        MiaError
-            If a connection is closed for good.
+            If the cycle failed, or the kill switch is at EMERGENCY.
+        Exception
+            What closed a connection for good.
         """
         loop = asyncio.get_running_loop()
         while not self._stop.is_set():
@@ -332,20 +352,30 @@ class LiveSession:
                 await asyncio.wait_for(self._stop.wait(), wait)
             except TimeoutError:
                 continue
+        self._leave_entry()
         self.is_ready = False
-        if self._failure is not None:
-            await self._farewell()
+        await self._farewell(flat=self._failed)
+        if self._failed:
+            assert self._failure is not None
             raise RiskHalt(f"trading stopped: {_words(self._failure)}") from self._failure
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
         """End the run in order: entries are cancelled, a position keeps its stop and target."""
         self._stop.set()
 
+    def end(self, error: BaseException) -> None:
+        """End the run because a connection was closed for good; what rests at the broker stays."""
+        if self._failure is None:
+            self._failure = error
+            self._stop.set()
+
     def fail(self, error: BaseException) -> None:
         """Stop everything after an exception that nobody handled."""
-        if self._failure is not None:
+        if self._failed:
             return
-        self._failure = error
+        self._failure, self._failed = error, True
         log.error("the trading cycle failed", exc_info=error)
         self.trader.kill_switch.record_exception(self._clock.now())
         self._leave_nothing()
@@ -408,15 +438,25 @@ class LiveSession:
         except MiaError as error:
             log.error("could not close %s: %s", position.trade_id, error)
 
-    async def _farewell(self) -> None:
-        """Give the broker time to close what is held; its stop works in any case."""
+    def _leave_entry(self) -> None:
+        """Cancel an entry that works; a position keeps its stop and its target."""
+        position = self.trader.position
+        if position is not None and position.entry_works and not self._failed:
+            with suppress(MiaError):
+                self.broker.cancel_entry(position.trade_id, self._clock.now())
+
+    async def _farewell(self, *, flat: bool) -> None:
+        """Give the broker time to cancel what works and, if asked, to close what is held."""
         until = time.monotonic() + _FAREWELL_S
         position = self.trader.position
         while position is not None and time.monotonic() < until:
-            if not self.manager.is_open(position.trade_id):
+            name = position.trade_id
+            left = self.manager.is_open(name) if flat else self.manager.is_working(name)
+            if not left or self.manager.link is not LinkState.READY:
                 return
             self.manager.check()
-            self._ask_all()
+            if self.options.lockstep:
+                self._ask_all()
             await asyncio.sleep(0.05)
 
     def tell(self, topic: str, event: object) -> None:

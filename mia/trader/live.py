@@ -30,7 +30,7 @@ from mia.data.journal import Journal
 from mia.data.live_ticks import TickGate
 from mia.data.snapshot_files import SnapshotWriter
 from mia.data.state_directory import StateDirectory
-from mia.errors import BrokerError, ConfigError
+from mia.errors import BrokerError, ConfigError, MiaError
 from mia.execution.assembly import fit_settings, market_state
 from mia.execution.clocks import MarketClock, WallClock
 from mia.execution.gate_facts import GateLimits
@@ -54,6 +54,8 @@ log = logging.getLogger(__name__)
 _NEW_YORK = ZoneInfo("America/New_York")
 SECOND = 1_000_000_000
 _DAY = 86_400 * SECOND
+_SLOW_NS = 20_000_000
+"""What must be durable waits for the disk; longer than this is worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,7 +149,7 @@ class LiveTrader:
             Journal.open(directory.journal_path, clock=self._clock.now, sync=settings.live.sync)
         )
         self._journal = journal
-        bus = EventBus(lambda name, what: log.error("%s: %s", name, what))
+        bus = EventBus(lambda name, what: log.warning("%s: %s", name, what), _SLOW_NS)
         cost, limits = settings.cost, loaded.limits
         commission = {"ES": cost.es_side, "MES": cost.mes_side}
         self._con_ids: dict[str, int] = {}
@@ -442,6 +444,8 @@ class LiveTrader:
     async def _watch(self, link: IbkrConnector) -> None:
         try:
             await link.wait_closed()
+        except MiaError as error:
+            self.session.end(error)
         except Exception as error:
             self.session.fail(error)
 

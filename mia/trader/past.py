@@ -54,18 +54,20 @@ class Past:
         self._store = None if store is None else Store(store)
 
     async def learn(self) -> WarmUp | None:
-        """Rebuild the state of the running session; None if it has only begun.
+        """Rebuild the state of the running session; None without one, or if it has only begun.
 
         Raises
         ------
         DataError
             If the store cannot be read.
         """
+        if not self._session.status.is_open(self._session.now):
+            return None
         start = self._session_start()
-        live = await self._listen()
+        live = await self._listen(self._session.now)
         if live.since <= start + SECOND:
             return None
-        history = await self._history(max(start, live.since - _LONGEST_ASKED), live.since)
+        history = await self._history(start, live.since)
         self._take(live)
         stitched = stitch(self._stored(start, live.since), history, live, start)
         for note in stitched.notes:
@@ -74,7 +76,7 @@ class Past:
 
     async def mend(self, since: int) -> None:
         """Fill the hole of a connection that was lost; what cannot be filled is marked."""
-        live = await self._listen()
+        live = await self._listen(since)
         history = await self._history(since // SECOND * SECOND, live.since)
         self._take(live)
         if not len(self._session.trader.state.ticks.ts_event):
@@ -86,16 +88,22 @@ class Past:
     def _session_start(self) -> int:
         return sessions.session_open(sessions.session_id(self._session.now))
 
-    async def _listen(self) -> LiveBuffer:
+    async def _listen(self, since: int) -> LiveBuffer:
         """Collect live trades until it is known from when on none is missing."""
         live = LiveBuffer()
         session = self._session
         if session.options.lockstep:
-            # The market stands still: what comes later is later than now.
-            live.subscribed(session.now)
+            # The market stands still, maybe later than we have heard of: nothing comes that is
+            # not later than the newest trade of its history.
+            start = since // SECOND * SECOND
+            told = await self._market.historical_trades(
+                self._contract, start, max(start, session.now) + _LONGEST_ASKED
+            )
+            live.subscribed(max([session.now, *told.ts_event[-1:].tolist()]))
             return live
         loop = asyncio.get_running_loop()
-        until = loop.time() + _FIRST_TICK_S
+        patience = _FIRST_TICK_S if session.status.is_open(session.now) else 0.0
+        until = loop.time() + patience
         while loop.time() < until:
             self._take(live)
             if live.since and session.now > live.since + _SETTLED_S * SECOND:
@@ -113,7 +121,11 @@ class Past:
     async def _history(self, start: int, end: int) -> History | None:
         """Ask the gateway for the trades in [start, end); None if it does not tell."""
         if end - start > _LONGEST_ASKED + SECOND:
-            log.warning("a hole of %d s is too long to ask for", (end - start) // SECOND)
+            log.warning(
+                "%d min of trades are more than the gateway's pace allows to ask for: what depends "
+                "on them stays invalid until the session ends; live.history may name a store",
+                (end - start) // (60 * SECOND),
+            )
             return None
         try:
             told = await self._market.historical_trades(self._contract, start, end)
