@@ -1,5 +1,6 @@
 """A strategy for faults: brackets as often as it may, whatever the market does."""
 
+from pathlib import Path
 from typing import Any
 
 from trading_cases import a_context
@@ -48,6 +49,9 @@ class EagerStrategy:
             return
         position = trader.position
         if position is None:
+            hold = self._wish.get("hold")
+            if hold and Path(hold).exists():
+                return
             if now >= self._next and not trader.kill_switch.state:
                 self._next = now + self._pause
                 self._send(now, price)

@@ -4,8 +4,9 @@ Everything but the decisions is what ``python -m mia.trader`` runs. Arguments: a
 ``port``, ``state``, ``now`` (market time, ns UTC), ``settings`` (assignments), and how the
 strategy behaves: ``pause_s`` (market seconds between brackets), ``distance`` (ticks of stop and
 target), ``side`` (0: both in turn), ``quantity``, ``kind`` (MARKET or LIMIT), ``trail`` (stops are
-moved every second while the market allows it), ``close_s`` (market seconds until it closes what
-it holds), ``hostile`` (brackets a second, without looking at anything).
+moved with the market), ``close_s`` (market seconds until it closes what
+it holds), ``hostile`` (brackets a block, without looking at anything), ``hold`` (a file while which
+exists nothing new is sent), ``cold`` (the past is not learned).
 
 What happens is told on stdout, a JSON line each with the monotonic time.
 """
@@ -30,6 +31,13 @@ ACCOUNT = "DU1234567"
 
 def say(event: str, **more: object) -> None:
     print(json.dumps({"event": event, "at": time.monotonic(), **more}), flush=True)
+
+
+class _Cold(LiveTrader):
+    """Does not learn the past: started often, it would run into the gateway's pace."""
+
+    async def _prepare(self, market: object, contract: object) -> None:
+        del market, contract
 
 
 class _Sink:
@@ -92,7 +100,8 @@ def main(wish: dict[str, Any]) -> int:
     )
     try:
         with ExitStack() as stack:
-            trader = LiveTrader(loaded, options, stack)
+            kind = _Cold if wish.get("cold") else LiveTrader
+            trader = kind(loaded, options, stack)
             strategy = EagerStrategy(trader, wish)
 
             def ready() -> None:

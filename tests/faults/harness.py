@@ -19,7 +19,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mia.data import state_files
 from mia.data.journal_reader import JournalReader
+from mia.data.state_files import KillCommand
 from mia.execution.order_ledger import OrderLedger
 from mia.trader.gateway_process import GatewayProcess, gateway_process
 
@@ -91,8 +93,9 @@ class Gateway:
         self.ask({"command": "jump", "seconds": seconds})
 
     def close(self) -> None:
-        self._lines.close()
-        self._socket.close()
+        with self._lock:
+            self._lines.close()
+            self._socket.close()
 
 
 @contextmanager
@@ -290,6 +293,77 @@ def trader(
             process.kill()
             process.wait(10)
         reader.join(10)
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def command(state: Path, name: str) -> None:
+    """Leave a command for the trader of a state directory."""
+    now = time.time_ns()
+    state_files.write_command(state / state_files.KILL, KillCommand(name, f"{name}-{now}", now))
+
+
+def trades_again(run: Trader, since: float, seconds: float = 40.0) -> float:
+    """Wait for a bracket sent after an instant; return the seconds until then."""
+
+    def later() -> list[dict[str, Any]]:
+        return [event for event in run.of("sent") if event["at"] > since]
+
+    run.wait(later, "it trades again", seconds)
+    return float(later()[0]["at"]) - since
+
+
+@dataclass
+class Bench:
+    """A gateway and a trader that sends one bracket at a time, when it is let."""
+
+    gateway: Gateway
+    run: Trader
+    hold: Path
+    state: Path
+
+    def bracket(self, arm: Callable[[Gateway], object], what: str, *, fires: bool = True) -> float:
+        """Let one bracket happen under a fault, and wait until nothing of it is left.
+
+        Returns
+        -------
+        float
+            When it was sent, monotonic.
+        """
+        gateway, run = self.gateway, self.run
+        command(self.state, "reset")
+        gateway.clear()
+        arm(gateway)
+        began = len(run.of("sent"))
+        self.hold.unlink()
+        run.wait(lambda: len(run.of("sent")) > began, f"a bracket under {what}", 40)
+        self.hold.touch()
+        if fires:
+            run.wait(gateway.fired, f"{what} happens", 40)
+        run.wait(lambda: gateway.orders() and not self.open(), f"nothing is left of {what}", 60)
+        check_orders(gateway)
+        return float(run.of("sent")[began]["at"])
+
+    def open(self) -> list[Any]:
+        """Return what works or is held at the exchange."""
+        return [*self.gateway.working(), *self.gateway.positions()]
+
+
+@contextmanager
+def bench(folder: Path, **wish: Any) -> Iterator[tuple[Bench, Naked]]:
+    """Run a gateway and a ready trader; at the end everything is compared."""
+    hold, state = folder / "hold", folder / "state"
+    hold.touch()
+    with (
+        gateway(folder) as gw,
+        Watch(gw) as watch,
+        trader(gw, folder, hold=str(hold), cold=True, **wish) as run,
+    ):
+        run.ready()
+        here = Bench(gw, run, hold, state)
+        yield here, watch.naked
+        gw.clear()
+        settle(gw, run, state)
 
 
 def believed(state: Path) -> OrderLedger:
