@@ -87,6 +87,8 @@ def main(wish: dict[str, Any]) -> int:
         if wish["daily_loss"] > 10_000:
             # An eager strategy loses steadily; what is tested there is not the loss.
             limits = replace(limits, per_trade_usd=1e6, max_drawdown=1.0)
+        if wish.get("per_trade"):
+            limits = replace(limits, per_trade_usd=float(wish["per_trade"]))
         loaded = replace(loaded, limits=limits)
     sink = _Sink()
     options = LiveOptions(

@@ -203,6 +203,16 @@ class Trader:
     def of(self, *names: str) -> list[dict[str, Any]]:
         return [event for event in list(self.events) if event["event"] in names]
 
+    def passed(self) -> list[dict[str, Any]]:
+        """Return the brackets that were sent and not refused by the last gate."""
+        found: list[dict[str, Any]] = []
+        for event in self.of("sent", "refused"):
+            if event["event"] == "sent":
+                found.append(event)
+            else:
+                found.pop()
+        return found
+
     def wait(
         self,
         condition: Callable[[], object],
@@ -307,7 +317,7 @@ def trades_again(run: Trader, since: float, seconds: float = 40.0) -> float:
     """Wait for a bracket sent after an instant; return the seconds until then."""
 
     def later() -> list[dict[str, Any]]:
-        return [event for event in run.of("sent") if event["at"] > since]
+        return [event for event in run.passed() if event["at"] > since]
 
     run.wait(later, "it trades again", seconds)
     return float(later()[0]["at"]) - since
@@ -334,15 +344,15 @@ class Bench:
         command(self.state, "reset")
         gateway.clear()
         arm(gateway)
-        began = len(run.of("sent"))
+        began = len(run.passed())
         self.hold.unlink()
-        run.wait(lambda: len(run.of("sent")) > began, f"a bracket under {what}", 40)
+        run.wait(lambda: len(run.passed()) > began, f"a bracket under {what}", 40)
         self.hold.touch()
         if fires:
             run.wait(gateway.fired, f"{what} happens", 40)
         run.wait(lambda: gateway.orders() and not self.open(), f"nothing is left of {what}", 60)
         check_orders(gateway)
-        return float(run.of("sent")[began]["at"])
+        return float(run.passed()[began]["at"])
 
     def open(self) -> list[Any]:
         """Return what works or is held at the exchange."""

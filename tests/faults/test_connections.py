@@ -10,8 +10,7 @@ from faults.harness import (
     N,
     Trader,
     Watch,
-    check_orders,
-    command,
+    bench,
     gateway,
     percentile,
     record,
@@ -52,43 +51,33 @@ def boundaries() -> list[dict[str, Any]]:
 PLACES = boundaries() if N >= 20 else boundaries()[int(time.time()) // 86_400 % 8 :: 8]
 
 
+def _links(run: Trader) -> list[dict[str, Any]]:
+    return [event for event in run.of("link") if event["which"] == "orders"]
+
+
 def _ready(run: Trader) -> int:
-    return sum(e["which"] == "orders" and e["state"] == "READY" for e in run.of("link"))
+    return sum(event["state"] == "READY" for event in _links(run))
 
 
 def test_a_drop_at_any_message_of_a_bracket_doubles_and_bares_nothing(tmp_path: Path) -> None:
-    state, hold = tmp_path / "state", tmp_path / "hold"
     back: list[float] = []
-    hold.touch()
-    with (
-        gateway(tmp_path) as gw,
-        Watch(gw) as watch,
-        trader(gw, tmp_path, hold=str(hold), **SHORT) as run,
-    ):
-        run.ready()
+    with bench(tmp_path, **SHORT) as (here, naked):
         for place in PLACES:
-            run.wait(lambda: not gw.working() and not gw.positions(), f"flat before {place}", 60)
-            command(state, "reset")
-            gw.clear()
-            gw.fault("drop", **place)
-            links, began = _ready(run), len(run.of("sent"))
-            hold.unlink()
-            run.wait(lambda b=began: len(run.of("sent")) > b, f"a bracket for {place}", 40)
-            hold.touch()
-            run.wait(gw.fired, f"the drop {place}", 30)
-            dropped = time.monotonic()
-            run.wait(lambda n=links: _ready(run) > n, f"connected after {place}", 30)
-            back.append(time.monotonic() - dropped)
-            check_orders(gw)
-        run.wait(lambda: not gw.working(), "flat at last", 60)
-        settle(gw, run, state)
-    assert watch.naked.longest < NAKED_S, watch.naked
+            links = _ready(here.run)
+            here.bracket(lambda gw, p=place: gw.fault("drop", **p), f"a drop {place}")
+            here.run.wait(lambda n=links: _ready(here.run) > n, f"connected after {place}", 30)
+            gone = [e["at"] for e in _links(here.run) if e["state"] == "DISCONNECTED"]
+            there = [e["at"] for e in _links(here.run) if e["state"] == "READY"]
+            back.append(there[-1] - max(at for at in gone if at < there[-1]))
+        orders = len(here.gateway.ours())
+    assert naked.longest < NAKED_S, naked
     record(
         "drop at message boundaries",
         boundaries=len(PLACES),
-        naked_s=watch.naked.longest,
-        back_p50_s=percentile(back, 0.5),
-        back_max_s=max(back),
+        orders=orders,
+        naked_s=naked.longest,
+        synced_p50_s=percentile(back, 0.5),
+        synced_max_s=max(back),
     )
 
 
