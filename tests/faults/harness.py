@@ -211,7 +211,8 @@ class Trader:
                 found.append(event)
             else:
                 found.pop()
-        return found
+        # The gate speaks right after the cycle: what is newer than that may still be refused.
+        return [event for event in found if time.monotonic() - event["at"] > 0.05]
 
     def wait(
         self,
@@ -350,13 +351,16 @@ class Bench:
         self.hold.touch()
         if fires:
             run.wait(gateway.fired, f"{what} happens", 40)
-        run.wait(lambda: gateway.orders() and not self.open(), f"nothing is left of {what}", 60)
+        run.wait(self.is_over, f"nothing is left of {what}", 60)
         check_orders(gateway)
         return float(run.passed()[began]["at"])
 
-    def open(self) -> list[Any]:
-        """Return what works or is held at the exchange."""
-        return [*self.gateway.working(), *self.gateway.positions()]
+    def is_over(self) -> bool:
+        """Whether nothing works or is held at the exchange, and the trader knows it."""
+        booked = len(self.run.of("closed", "unfilled"))
+        if booked < len(self.run.passed()):
+            return False
+        return not self.gateway.working() and not self.gateway.positions()
 
 
 @contextmanager

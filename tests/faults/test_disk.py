@@ -83,7 +83,7 @@ def _may_unshare() -> bool:
 
 @pytest.mark.skipif(not _may_unshare(), reason="needs a mount namespace of its own")
 def test_on_a_full_disk_nothing_is_opened_and_what_is_held_can_be_closed(tmp_path: Path) -> None:
-    disk, copy = tmp_path / "disk", tmp_path / "copy"
+    disk, copy, hold = tmp_path / "disk", tmp_path / "copy", tmp_path / "hold"
     disk.mkdir()
     mount = f'mount -t tmpfs -o size=16m,mode=700 tmpfs {disk} && exec "$@"'
     with (
@@ -98,6 +98,7 @@ def test_on_a_full_disk_nothing_is_opened_and_what_is_held_can_be_closed(tmp_pat
             distance=60,
             close_s=150,
             pause_s=1,
+            hold=str(hold),
         ) as run,
     ):
         run.ready()
@@ -108,12 +109,16 @@ def test_on_a_full_disk_nothing_is_opened_and_what_is_held_can_be_closed(tmp_pat
             check=False,
             capture_output=True,
         )
-        filled, sent = time.monotonic(), len(run.of("sent"))
+        filled, sent = time.monotonic(), len(run.passed())
         run.wait(lambda: not gw.positions(), "the position is closed", 30)
         closed = time.monotonic() - filled
         run.wait(lambda: not gw.working(), "nothing works", 20)
         time.sleep(6.0)
-        after = len(run.of("sent")) - sent - len(run.of("refused"))
+        after = len(run.passed()) - sent
+        refused = [e["text"] for e in run.of("refused") if e["at"] > filled]
+        assert after == 0, run.told()
+        assert any("journal" in text for text in refused), run.told()
+        hold.touch()
         subprocess.run([*inside, "rm", f"{disk}/fill"], check=True)
         time.sleep(1.5)
         subprocess.run([*inside, "cp", "-r", f"{disk}/state", str(copy)], check=True)

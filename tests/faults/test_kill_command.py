@@ -63,7 +63,7 @@ def test_a_signal_alone_halts_entries_and_leaves_the_stop(tmp_path: Path) -> Non
         time.sleep(1.0)
         assert gw.positions()
         assert any(order["type"] == "STP" for order in gw.working())
-        assert len(run.of("sent")) == 1
+        assert len(run.passed()) == 1
         settle(gw, run, state)
 
 
