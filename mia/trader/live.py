@@ -369,6 +369,8 @@ class LiveTrader:
                 await _require_live_data(market, contract)
             await orders.connect()
             watchers = [asyncio.create_task(self._watch(link)) for link in (market, orders)]
+            if not self._options.lockstep:
+                watchers.append(asyncio.create_task(self._attend()))
             await self._ask_margins(orders)
             await self._ask_equity(orders)
             await self._subscribe(market, contract)
@@ -383,6 +385,12 @@ class LiveTrader:
                 with suppress(BrokerError):
                     await link.disconnect()
             self._journal.end_run()
+
+    async def _attend(self) -> None:
+        """See to protection and commands while the past is learned: that may take minutes."""
+        while not self.session.is_ready:
+            self.session.beat()
+            await asyncio.sleep(1.0)
 
     async def _subscribe(self, market: IbkrConnector, contract: FutureContract) -> None:
         self._contract = contract
