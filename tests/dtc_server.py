@@ -86,6 +86,11 @@ class DtcServer:
         for link in list(self._links):
             await link.send(name, **values)
 
+    def write_all(self, data: bytes) -> None:
+        """Send bytes as they are."""
+        for link in self._links:
+            link.writer.write(data)
+
     async def fill(self, server_order_id: str, quantity: float, price: float):
         """Fill a part of an order."""
         order = self.orders[server_order_id]

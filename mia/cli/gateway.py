@@ -41,6 +41,12 @@ def gateway(
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
     account: Annotated[list[str] | None, typer.Option(help="Account; may be repeated.")] = None,
     zone: Annotated[str, typer.Option(help="Time zone of the gateway's computer.")] = "US/Central",
+    now: Annotated[
+        bool,
+        typer.Option(
+            "--now", help="The market runs at the present time: name today or its session."
+        ),
+    ] = False,
     while_down: Annotated[
         float, typer.Option(min=0, help="In lock-step, market seconds without a client.")
     ] = 0.0,
@@ -53,6 +59,7 @@ def gateway(
     Example: mia gateway --port 4002 --market synth:7 --speed 60 --control-port 4102
     """
     import asyncio
+    import time
 
     from mia.gateway.fault_scenario import read_scenario
     from mia.gateway.options import GatewayOptions
@@ -73,6 +80,8 @@ def gateway(
         version=max_version,
         zone=zone,
         while_down_s=while_down,
+        start=time.time_ns() if now else 0,
+        wall=now,
         trades_per_day=trades_per_day,
         accounts=tuple(account or GatewayOptions().accounts),
     )

@@ -18,7 +18,7 @@ from mia.core.dtc_codec import DtcFrames, DtcMessage, decode, encode
 from mia.core.dtc_layout import Values
 from mia.core.dtc_messages import PROTOCOL_VERSION, Encoding, LogonStatus
 from mia.core.dtc_orders import DtcListener, DtcOrder, DtcOrderUpdate, DtcPosition
-from mia.core.dtc_trades import TRADES, DtcTrade
+from mia.core.dtc_trades import NOT_READ, TRADES, DtcTrade
 from mia.errors import BrokerError, FormatError
 
 PORT = 11_099
@@ -332,6 +332,8 @@ class DtcClient:
             elif name == "MARKET_DATA_REJECT":
                 symbol = self._symbols.pop(values["SymbolID"], ("?", ""))[0]
                 self._listener.on_notice(f"{symbol}: {values['RejectText']}; {NO_CME}")
+            elif values.get("Type") in NOT_READ:
+                self._listener.on_notice(f"a trade in a message of type {values['Type']} is lost")
             elif name == "LOGOFF":
                 text = f"the DTC server logs off: {values['Reason']}"
                 if values["DoNotReconnect"]:

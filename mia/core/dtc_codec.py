@@ -18,7 +18,7 @@ LONGEST = 1 << 20
 
 
 class DtcMessage(NamedTuple):
-    """A message: its name, empty for one that is not known here, and its fields."""
+    """A message: its name and its fields; one that is not known here has its type alone."""
 
     name: str
     values: Values
@@ -52,10 +52,11 @@ def decode(encoding: Encoding, frame: bytes) -> DtcMessage:
         If it cannot be read.
     """
     if encoding is Encoding.BINARY:
-        layout = BY_NUMBER.get(int.from_bytes(frame[2:4], "little"))
-        return (
-            DtcMessage("", {}) if layout is None else DtcMessage(layout.name, layout.decode(frame))
-        )
+        number = int.from_bytes(frame[2:4], "little")
+        layout = BY_NUMBER.get(number)
+        if layout is None:
+            return DtcMessage("", {"Type": number})
+        return DtcMessage(layout.name, layout.decode(frame))
     try:
         content = msgspec.json.decode(frame)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
@@ -64,13 +65,14 @@ def decode(encoding: Encoding, frame: bytes) -> DtcMessage:
         raise FormatError(f"a DTC message has no type: {frame[:80]!r}")
     layout = BY_NUMBER.get(content["Type"])
     if layout is None:
-        return DtcMessage("", {})
+        return DtcMessage("", {"Type": content["Type"]})
     listed = content.get("F")
     if listed is not None:
-        if not isinstance(listed, list):
-            raise FormatError(f"{layout.name}: F must be a list, was {listed!r}")
         names = [name for name, _ in layout.fields]
-        content = dict(zip(names, listed, strict=False))
+        # A list of another length would put values into fields that are not theirs.
+        if not isinstance(listed, list) or len(listed) != len(names):
+            raise FormatError(f"{layout.name}: F must list {len(names)} values, was {listed!r}")
+        content = dict(zip(names, listed, strict=True))
     return DtcMessage(layout.name, layout.checked(content))
 
 

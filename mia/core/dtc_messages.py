@@ -122,8 +122,8 @@ _LAYOUTS = (
         "MARKET_DATA_UPDATE_TRADE_WITH_UNBUNDLED_INDICATOR",
         137,
         _fields(
-            "SymbolID u4, AtBidOrAsk u1, UnbundledTradeIndicator i1, TradeCondition i1, "
-            "Price f8, Volume u4, DateTime f8"
+            "SymbolID u4, AtBidOrAsk u1, UnbundledTradeIndicator i1, TradeCondition u1, "
+            "Reserve_1 u1, Reserve_2 u4, Price f8, Volume u4, Reserve_3 u4, DateTime f8"
         ),
     ),
     Layout(

@@ -14,6 +14,9 @@ TRADES = frozenset(
         MICROSECONDS,
     }
 )
+NOT_READ = frozenset({126, 142})
+"""Types of trades with integer prices, or without a time: they cannot be read here."""
+
 SIDES = {1: -1, 2: 1}
 MOST = 2**31
 

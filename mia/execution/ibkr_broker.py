@@ -65,6 +65,8 @@ class IbkrBroker:
         self._facts = facts
         self._dry_run = dry_run
         self._seen: dict[str, _Seen] = {}
+        self._current = ""
+        self._orphans: list[Fill] = []
 
     def submit(self, order: BracketOrder) -> None:
         """Send a bracket.
@@ -79,7 +81,10 @@ class IbkrBroker:
         if refusal is not None:
             raise OrderRefused(refusal.code.value, refusal.text)
         if self._dry_run:
-            raise OrderRefused(DRY_RUN, f"bracket {order.bracket_id} passed the last gate")
+            raise OrderRefused(
+                DRY_RUN, f"bracket {order.bracket_id} passed the last gate", counts=False
+            )
+        self._current = order.bracket_id
         try:
             self.manager.submit(order)
         except BrokerError as error:
@@ -119,8 +124,10 @@ class IbkrBroker:
         return self.manager.is_open(bracket_id)
 
     def poll(self) -> Sequence[Fill]:
-        """Return the fills since the last call, in the order in which they were told."""
-        fills = self.manager.poll()
+        """Return the fills of the bracket at work since the last call, in the order told."""
+        told = self.manager.poll()
+        fills = [fill for fill in told if fill.bracket_id == self._current]
+        self._orphans += [fill for fill in told if fill.bracket_id != self._current]
         for fill in fills:
             seen = self._seen.get(fill.bracket_id)
             if seen is None:
@@ -157,8 +164,14 @@ class IbkrBroker:
         above, below = seen.high - seen.entry, seen.low - seen.entry
         return (above, below) if seen.side > 0 else (-below, -above)
 
-    def remember(self, fills: Sequence[Fill]) -> None:
-        """Take the fills of an earlier run, so that excursions have where to begin."""
+    def take_orphans(self) -> list[Fill]:
+        """Return fills of brackets that were taken for done, as a late one of an entry."""
+        orphans, self._orphans = self._orphans, []
+        return orphans
+
+    def remember(self, bracket_id: str, fills: Sequence[Fill]) -> None:
+        """Take up the bracket of an earlier run, with the fills that were booked."""
+        self._current = bracket_id
         for fill in fills:
             seen = self._seen.setdefault(
                 fill.bracket_id, _Seen(fill.side, fill.price, fill.price, fill.price)

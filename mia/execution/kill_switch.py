@@ -50,6 +50,7 @@ class Rule(StrEnum):
     COMMAND_FLATTEN = "COMMAND_FLATTEN"
     DAMAGED_STATE = "DAMAGED_STATE"
     ORDER_TROUBLE = "ORDER_TROUBLE"
+    JOURNAL = "JOURNAL"
 
 
 LATCHED = frozenset({Rule.DAY_LOSS_R, Rule.DAILY_LOSS})
@@ -63,6 +64,7 @@ CONDITIONS = frozenset(
         Rule.CLOCK_SKEW,
         Rule.ACCOUNT_UNKNOWN,
         Rule.VIX,
+        Rule.JOURNAL,
     }
 )
 """Causes that stand while their condition does."""

@@ -13,27 +13,21 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
-from typing import Any, Protocol
+from contextlib import suppress
+from typing import Any
 
+from mia.config.instruments import INSTRUMENTS
 from mia.core import sessions
 from mia.core.base_types import Clock, EventSink, TradingState
-from mia.core.broker_types import (
-    BrokerSnapshot,
-    CommissionReport,
-    ExecutionReport,
-    LinkState,
-    Notice,
-    OpenOrderReport,
-    StatusReport,
-)
+from mia.core.broker_types import BrokerSnapshot, LinkState
+from mia.core.market_status import MarketStatus
 from mia.data.live_ticks import DataFault, TickGate
 from mia.errors import BrokerError, DataError, MiaError, RiskHalt
 from mia.execution.clocks import MarketClock
 from mia.execution.ibkr_broker import IbkrBroker
 from mia.execution.kill_commands import KillCommands, KillStore
 from mia.execution.kill_switch import Rule
-from mia.execution.order_manager import OrderManager
+from mia.execution.live_links import Connection, OrderRelay, Repair, Rest, SessionOptions
 from mia.execution.order_states import Trouble
 from mia.execution.reconciler import Reconciler
 from mia.execution.simple_trader import SimpleTrader
@@ -43,95 +37,6 @@ log = logging.getLogger(__name__)
 SECOND = 1_000_000_000
 _FAREWELL_S = 10.0
 _RETRY_S = 1.0
-
-
-class Connection(Protocol):
-    """What is needed of `mia.core.ibkr_connector.IbkrConnector` once it is connected."""
-
-    @property
-    def state(self) -> LinkState:
-        """State of the connection."""
-        ...
-
-    @property
-    def is_live_data(self) -> bool:
-        """Whether the market data are live."""
-        ...
-
-    def request_server_time(self) -> bool:
-        """Ask for the gateway's time."""
-        ...
-
-    async def snapshot(self) -> BrokerSnapshot:
-        """Return what the broker knows of the account."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class SessionOptions:
-    """How a live session runs.
-
-    Attributes
-    ----------
-    lockstep : bool
-        Market time moves only when it is asked for.
-    end : int, optional
-        Market time at which the run ends by itself, ns UTC.
-    tick_age_s : float
-        Silence in regular hours after which data are stale.
-    clock_skew_s : float
-        Allowed difference between our clock and the gateway's.
-    close_grace_s : float
-        How long after its end a bar without later trades is closed by the clock.
-    """
-
-    lockstep: bool = False
-    end: int | None = None
-    tick_age_s: float = 10.0
-    clock_skew_s: float = 1.0
-    close_grace_s: float = 2.0
-
-
-Repair = Callable[[int], Coroutine[Any, Any, None]]
-"""Fills the hole in the data that began at an instant (ns UTC)."""
-
-
-class OrderRelay:
-    """Hands reports to the order manager, and lets the session follow each of them up."""
-
-    def __init__(self, manager: OrderManager, session: "LiveSession") -> None:
-        self._manager = manager
-        self._session = session
-
-    def on_status(self, report: StatusReport) -> None:
-        """Take message 3."""
-        self._manager.on_status(report)
-        self._session.follow_up()
-
-    def on_open_order(self, report: OpenOrderReport) -> None:
-        """Take message 5."""
-        self._manager.on_open_order(report)
-        self._session.follow_up()
-
-    def on_execution(self, report: ExecutionReport) -> None:
-        """Take message 11."""
-        self._manager.on_execution(report)
-        self._session.follow_up()
-
-    def on_commission(self, report: CommissionReport) -> None:
-        """Take message 59."""
-        self._manager.on_commission(report)
-
-    def on_notice(self, notice: Notice) -> None:
-        """Take message 4."""
-        self._session.tell("notice", notice)
-        self._manager.on_notice(notice)
-        self._session.follow_up()
-
-    def on_link(self, state: LinkState, reason: str) -> None:
-        """Take a change of the connection's state."""
-        self._manager.on_link(state, reason)
-        self._session.on_orders_link(state, reason)
 
 
 class LiveSession:
@@ -156,6 +61,12 @@ class LiveSession:
         Listener of the connection that places orders.
     repair : Repair, optional
         Called after the data connection was lost, before anything is decided on new data.
+    rest : Rest, optional
+        Called once in each break between sessions.
+    journal_fault : callable
+        Says why the journal does not take everything, empty if it does.
+    status : MarketStatus
+        Price limits and halts.
     """
 
     def __init__(
@@ -177,11 +88,12 @@ class LiveSession:
         self.options = options
         self.relay = OrderRelay(broker.manager, self)
         self.repair: Repair | None = None
+        self.rest: Rest | None = None
+        self.journal_fault: Callable[[], str] = str
+        self.status = MarketStatus()
         self.market_link = LinkState.DISCONNECTED
         self.heard_at = 0.0
         self.is_ready = False
-        self.market_halted = False
-        self.price_limits: tuple[int | None, int | None] = (None, None)
         self._commands = commands
         self._store = store
         self._clock = clock
@@ -190,11 +102,14 @@ class LiveSession:
         self._market: Connection | None = None
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
+        self._failed = False
         self._drains = False
         self._work: asyncio.Task[None] | None = None
         self._asked: set[str] = set()
         self._lost_at: int | None = None
         self._skewed = False
+        self._rested = 0
+        self._orphan_cash: dict[str, tuple[int, float]] = {}
 
     def attach(self, orders: Connection, market: Connection) -> None:
         """Take the connections, of which the session is a listener."""
@@ -237,9 +152,11 @@ class LiveSession:
         """Take a change of the data connection."""
         before, self.market_link = self.market_link, state
         self.tell("link", ("market", state, reason))
+        log.info("market data %s%s", state.value, f": {reason}" if reason else "")
         if state is not LinkState.READY:
             self._asked.discard("market")
-            if before is LinkState.READY and self._lost_at is None:
+            if before is LinkState.READY and self._lost_at is None and self.is_ready:
+                self.drain()
                 self._lost_at = self.ticks.newest
                 self.ticks.lose_quote()
         elif self.is_ready:
@@ -273,6 +190,7 @@ class LiveSession:
             if block is not None:
                 self.manager.last_price = int(block.price[-1])
                 self.trader.run(block)
+                self.status.on_trades(block)
                 self.follow_up()
         except Exception as error:
             self.fail(error)
@@ -282,6 +200,15 @@ class LiveSession:
     def on_orders_link(self, state: LinkState, reason: str) -> None:
         """Take a change of the connection that places orders."""
         self.tell("link", ("orders", state, reason))
+        held = self.trader.position is not None and self.trader.position.open_quantity != 0
+        alarming = held and state is not LinkState.READY and self.is_ready
+        log.log(
+            logging.CRITICAL if alarming else logging.INFO,
+            "orders %s%s%s",
+            state.value,
+            f": {reason}" if reason else "",
+            "; a position is open, its stop rests at the broker" if alarming else "",
+        )
         if state is not LinkState.READY:
             self._asked.discard("orders")
         elif self.is_ready:
@@ -309,6 +236,7 @@ class LiveSession:
             return
         try:
             self.trader.collect()
+            self._book_orphans()
             for change in self.manager.take_corrections():
                 old = (change.role, change.old_quantity, change.old_price)
                 if not self.trader.correct(change.bracket_id, old, change.quantity, change.price):
@@ -320,6 +248,23 @@ class LiveSession:
             return
         if self.manager.wants_query and self._work is None and self.is_ready:
             self._begin(self._query())
+
+    def _book_orphans(self) -> None:
+        """Book what late fills of brackets that were done cost, once they are flat again."""
+        for fill in self.broker.take_orphans():
+            self.tell("orphan_fill", fill)
+            self.trader.kill_switch.record_trouble(self._clock.now(), TradingState.HALT_ENTRIES)
+            held, cash = self._orphan_cash.get(fill.bracket_id, (0, 0.0))
+            value = INSTRUMENTS[self._symbol(fill.bracket_id)].tick_value
+            held += fill.side * fill.quantity
+            cash -= fill.side * fill.quantity * fill.price * value + fill.commission
+            self._orphan_cash[fill.bracket_id] = (held, cash)
+            if held == 0:
+                self.trader.risk.adjust(cash)
+                del self._orphan_cash[fill.bracket_id]
+
+    def _symbol(self, bracket_id: str) -> str:
+        return self.manager.ledger.brackets[bracket_id].order.symbol
 
     def _heed_alarms(self) -> None:
         now = self._clock.now()
@@ -333,6 +278,9 @@ class LiveSession:
                 switch.record_trouble(now, alarm.halt)
 
     def _hold_conditions(self) -> None:
+        if self._stop.is_set():
+            # Connections that are closed on the way out are no reason to begin halted.
+            return
         now = self._clock.now()
         switch = self.trader.kill_switch
         lost = self.manager.link is not LinkState.READY or not self.manager.reconciled
@@ -340,6 +288,9 @@ class LiveSession:
         switch.hold(Rule.UNKNOWN_POSITION, now, self.manager.unknown_position)
         switch.hold(Rule.DATA_STALE, now, bool(self.data_fault()))
         switch.hold(Rule.CLOCK_SKEW, now, self._skewed)
+        switch.hold(Rule.JOURNAL, now, bool(self.journal_fault()))
+        if self.broker.gate.halted:
+            switch.record_trouble(now, TradingState.HALT_ENTRIES)
 
     def data_fault(self) -> str:
         """Say why market data cannot be trusted now, empty if they can."""
@@ -367,6 +318,11 @@ class LiveSession:
     def start(self) -> None:
         """Let the cycle decide: both connections are up, reconciled and warmed up."""
         self.is_ready = True
+        ours = None if self.trader.position is None else self.trader.position.trade_id
+        for bracket in self.manager.ledger.live():
+            if bracket.position and bracket.order.bracket_id != ours:
+                log.warning("%s is left to its stop and target", bracket.order.bracket_id)
+                self.trader.kill_switch.record_trouble(self._clock.now(), TradingState.HALT_ENTRIES)
         self.heard_at = time.monotonic()
         self.tell("ready", self._clock.now())
         self.follow_up()
@@ -378,9 +334,9 @@ class LiveSession:
         Raises
         ------
         RiskHalt
-            If the kill switch is at EMERGENCY.
-        MiaError
-            If a connection is closed for good.
+            If the cycle failed, or the kill switch is at EMERGENCY.
+        Exception
+            What closed a connection for good.
         """
         loop = asyncio.get_running_loop()
         while not self._stop.is_set():
@@ -396,20 +352,30 @@ class LiveSession:
                 await asyncio.wait_for(self._stop.wait(), wait)
             except TimeoutError:
                 continue
+        self._leave_entry()
         self.is_ready = False
-        if self._failure is not None:
-            await self._farewell()
+        await self._farewell(flat=self._failed)
+        if self._failed:
+            assert self._failure is not None
             raise RiskHalt(f"trading stopped: {_words(self._failure)}") from self._failure
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
         """End the run in order: entries are cancelled, a position keeps its stop and target."""
         self._stop.set()
 
+    def end(self, error: BaseException) -> None:
+        """End the run because a connection was closed for good; what rests at the broker stays."""
+        if self._failure is None:
+            self._failure = error
+            self._stop.set()
+
     def fail(self, error: BaseException) -> None:
         """Stop everything after an exception that nobody handled."""
-        if self._failure is not None:
+        if self._failed:
             return
-        self._failure = error
+        self._failure, self._failed = error, True
         log.error("the trading cycle failed", exc_info=error)
         self.trader.kill_switch.record_exception(self._clock.now())
         self._leave_nothing()
@@ -427,10 +393,21 @@ class LiveSession:
                 if not self.options.lockstep:
                     self.trader.advance_clock(now - round(self.options.close_grace_s * SECOND))
             self._store.save(now)
+            self._use_break(now)
             if self.trader.kill_switch.state is TradingState.EMERGENCY:
                 self.fail(RiskHalt("the kill switch is at EMERGENCY"))
         except Exception as error:
             self.fail(error)
+
+    def _use_break(self, now: int) -> None:
+        """Let the break between two sessions be used, once."""
+        if self.rest is None or self._work is not None or not self.is_ready:
+            return
+        day = sessions.session_id(now)
+        over = now >= int(sessions.session_table(day, day)["t_end"][0])
+        if over and day != self._rested and self.trader.position is None:
+            self._rested = day
+            self._begin(self.rest(day))
 
     def _poll_commands(self) -> None:
         now = self._clock.now()
@@ -461,15 +438,25 @@ class LiveSession:
         except MiaError as error:
             log.error("could not close %s: %s", position.trade_id, error)
 
-    async def _farewell(self) -> None:
-        """Give the broker time to close what is held; its stop works in any case."""
+    def _leave_entry(self) -> None:
+        """Cancel an entry that works; a position keeps its stop and its target."""
+        position = self.trader.position
+        if position is not None and position.entry_works and not self._failed:
+            with suppress(MiaError):
+                self.broker.cancel_entry(position.trade_id, self._clock.now())
+
+    async def _farewell(self, *, flat: bool) -> None:
+        """Give the broker time to cancel what works and, if asked, to close what is held."""
         until = time.monotonic() + _FAREWELL_S
         position = self.trader.position
         while position is not None and time.monotonic() < until:
-            if not self.manager.is_open(position.trade_id):
+            name = position.trade_id
+            left = self.manager.is_open(name) if flat else self.manager.is_working(name)
+            if not left or self.manager.link is not LinkState.READY:
                 return
             self.manager.check()
-            self._ask_all()
+            if self.options.lockstep:
+                self._ask_all()
             await asyncio.sleep(0.05)
 
     def tell(self, topic: str, event: object) -> None:
@@ -527,6 +514,7 @@ class LiveSession:
         if self.repair is not None:
             await self.repair(since)
         self._lost_at = None
+        self.heard_at = time.monotonic()
         self.drain()
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:

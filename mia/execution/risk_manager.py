@@ -167,6 +167,12 @@ class RiskManager:
         else:
             self.loss_streak = 0
 
+    def adjust(self, usd: float) -> None:
+        """Book money that moved outside a trade of ours, as by a late fill."""
+        self.equity += usd
+        self.day_pnl += usd
+        self.equity_high = max(self.equity_high, self.equity)
+
     def remaining_allowance(self, open_pnl: float = 0.0) -> float:
         """Return the USD that the day may still lose; at least 0."""
         left = self.limits.daily_loss_usd + self.day_pnl + (0.0 if open_pnl >= 0 else open_pnl)

@@ -3,7 +3,6 @@
 import time
 from typing import TYPE_CHECKING
 
-from mia.core import sessions
 from mia.execution.gate_facts import GateFacts
 
 if TYPE_CHECKING:
@@ -35,9 +34,13 @@ class WorldFacts:
         session = self.session
         if session is None:
             raise RuntimeError("an order came before the session")
-        trader, manager = session.trader, session.manager
+        trader, manager, status = session.trader, session.manager, session.status
         now = session.now
-        fault = session.data_fault()
+        halted = status.is_halted(now)
+        if halted is None and session.options.lockstep:
+            # A market that moves when it is asked to is silent without being halted.
+            halted = False
+        limits = status.limits(now)
         exposure = trader.exposure()
         last = manager.last_price
         return GateFacts(
@@ -47,21 +50,13 @@ class WorldFacts:
             why_no_risk=manager.why_no_risk if session.is_ready else "the trader is not ready",
             last_price=last or None,
             data_age_ns=round((time.monotonic() - session.heard_at) * SECOND),
-            data_valid=not fault,
-            session_open=_is_open(now),
-            market_halted=session.market_halted,
-            limit_down=session.price_limits[0],
-            limit_up=session.price_limits[1],
+            data_valid=not session.data_fault(),
+            session_open=status.is_open(now),
+            market_halted=halted,
+            limit_down=limits[0],
+            limit_up=limits[1],
             exposure=manager.exposure(side),
             realized=exposure.realized,
             open_pnl=exposure.open_pnl,
             worst_pnl=exposure.worst_pnl,
         )
-
-
-def _is_open(now: int) -> bool:
-    """Tell whether the market trades now by its calendar."""
-    day = sessions.session_id(now)
-    if not sessions.is_trading_day(day):
-        return False
-    return any(start <= now < end for start, end in sessions.expected_intervals(day))

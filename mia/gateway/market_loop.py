@@ -78,6 +78,8 @@ class MarketLoop:
             # A speed beyond what the machine can do must not keep clients from being heard.
             owed = min(owed, MOST_OWED_S * self.speed)
             until = self._gateway.market.now + int(owed * SECOND)
+            if self._gateway.options.wall and not self.held:
+                until = time.time_ns()
             owed -= self._catch_up(until, now + MOST_BUSY_S)
 
     def _catch_up(self, until: int, deadline: float) -> float:

@@ -24,6 +24,8 @@ class GatewayOptions:
         Market time at the start, ns UTC; what lies before is history. 0 is the first trade.
     speed : float
         Market seconds a second; infinity is as fast as clients read.
+    wall : bool
+        Market time is the computer's time.
     lockstep : bool
         Market time moves only while every client waits for an answer to reqCurrentTime.
     lockstep_by_minute : bool
@@ -46,6 +48,7 @@ class GatewayOptions:
     source: str = "synth:1"
     start: int = 0
     speed: float = 1.0
+    wall: bool = False
     lockstep: bool = False
     lockstep_by_minute: bool = False
     latency_ms: float = 20.0
@@ -66,5 +69,7 @@ class GatewayOptions:
             )
         if not self.speed > 0:
             raise UsageError(f"speed must be above 0, was {self.speed}")
+        if self.wall and (self.lockstep or self.speed != 1.0):
+            raise UsageError("a market at the present time runs at speed 1, and not in lock-step")
         if not self.accounts or not all(self.accounts):
             raise UsageError("a gateway needs at least one account with a name")

@@ -57,7 +57,7 @@ def run_demo(
                     ACCOUNT,
                     "--lockstep",
                     "--by-minute",
-                    *(["--faults", str(scenario)] if demo.faults else []),
+                    *(["--faults", str(scenario), "--while-down", "45"] if demo.faults else []),
                 ],
                 out / "gateway.log",
             )

@@ -9,6 +9,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -24,28 +25,37 @@ from mia.core.event_bus import ALL, EventBus
 from mia.core.ibkr_connector import Endpoint, IbkrConnector
 from mia.core.ibkr_contracts import FutureContract
 from mia.core.ibkr_pacing import MessageLimits
+from mia.data.calendar import NewsCalendar
 from mia.data.journal import Journal
 from mia.data.live_ticks import TickGate
+from mia.data.snapshot_files import SnapshotWriter
 from mia.data.state_directory import StateDirectory
-from mia.errors import BrokerError, ConfigError
+from mia.errors import BrokerError, ConfigError, MiaError
 from mia.execution.assembly import fit_settings, market_state
 from mia.execution.clocks import MarketClock, WallClock
 from mia.execution.gate_facts import GateLimits
 from mia.execution.ibkr_broker import IbkrBroker, traded_contract
 from mia.execution.kill_commands import KillCommands, KillStore
 from mia.execution.last_gate import LastGate
-from mia.execution.live_session import LiveSession, SessionOptions
+from mia.execution.live_links import SessionOptions
+from mia.execution.live_session import LiveSession
 from mia.execution.order_manager import OrderManager
 from mia.execution.order_sender import OrderSettings
 from mia.execution.recovery import KIND, CycleJournal, restore_cycle
 from mia.execution.simple_trader import SimpleTrader
+from mia.execution.trade_snapshotter import TradeSnapshotter
 from mia.execution.world_facts import WorldFacts
 from mia.performance.identity import configuration_hash
+from mia.strategies.session_facts import NewsWindow, no_news_calendar
+from mia.trader.past import Past
 
 log = logging.getLogger(__name__)
 
 _NEW_YORK = ZoneInfo("America/New_York")
 SECOND = 1_000_000_000
+_DAY = 86_400 * SECOND
+_SLOW_NS = 20_000_000
+"""What must be durable waits for the disk; longer than this is worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +149,7 @@ class LiveTrader:
             Journal.open(directory.journal_path, clock=self._clock.now, sync=settings.live.sync)
         )
         self._journal = journal
-        bus = EventBus(lambda name, what: log.error("%s: %s", name, what))
+        bus = EventBus(lambda name, what: log.warning("%s: %s", name, what), _SLOW_NS)
         cost, limits = settings.cost, loaded.limits
         commission = {"ES": cost.es_side, "MES": cost.mes_side}
         self._con_ids: dict[str, int] = {}
@@ -183,7 +193,17 @@ class LiveTrader:
         broker = IbkrBroker(manager, gate, facts, dry_run=options.dry_run)
         plan = fit_settings(loaded, 0)
         state = market_state(plan, first, sessions.next_trading_day(last), 0, record=False)
-        self.trader = SimpleTrader(state, broker, plan.limits, plan.groups, bus)
+        self.vix = LiveVix(self._clock.now)
+        bus.subscribe("index", self.vix.publish, "vix")
+        self.trader = SimpleTrader(
+            state,
+            broker,
+            plan.limits,
+            plan.groups,
+            bus,
+            vix=self.vix,
+            news_window=_news(settings.live.history),
+        )
         store = KillStore(journal)
         store.attach(self.trader.kill_switch)
 
@@ -221,6 +241,15 @@ class LiveTrader:
             ),
         )
         facts.session = self.session
+        self.session.journal_fault = lambda: journal.fault
+        writer = SnapshotWriter(directory.path / "snapshots")
+        snapshots = TradeSnapshotter(
+            writer,
+            {"configuration": configuration_hash(loaded), "code": mia.__version__},
+            quote=lambda: (ticks.bid, ticks.ask),
+        )
+        bus.subscribe(ALL, snapshots.publish, "snapshots")
+        stack.callback(snapshots.stop)
         journal.start_run(configuration_hash(loaded), mia.__version__)
 
     def _con_id(self, contract: str) -> int:
@@ -260,7 +289,7 @@ class LiveTrader:
             # It was about to be sent when the run ended: no byte of it left.
             trader.position = None
             return
-        broker.remember(position.fills)
+        broker.remember(position.trade_id, position.fills)
         trader.catch_up(manager.fills(position.trade_id))
 
     def _endpoint(self, client_id: int) -> Endpoint:
@@ -331,10 +360,8 @@ class LiveTrader:
             watchers = [asyncio.create_task(self._watch(link)) for link in (market, orders)]
             await self._ask_margins(orders)
             await self._ask_equity(orders)
-            session.ticks.start_contract(contract.name)
-            wait = 0.0 if self._options.lockstep else 2.0
-            await market.subscribe_quotes(contract, wait)
-            await market.subscribe_trades(contract, wait)
+            await self._subscribe(market, contract)
+            await self._prepare(market, contract)
             session.start()
             started()
             await session.run()
@@ -345,6 +372,57 @@ class LiveTrader:
                 with suppress(BrokerError):
                     await link.disconnect()
             self._journal.end_run()
+
+    async def _subscribe(self, market: IbkrConnector, contract: FutureContract) -> None:
+        self._contract = contract
+        self.session.ticks.start_contract(contract.name)
+        wait = 0.0 if self._options.lockstep else 2.0
+        await market.subscribe_quotes(contract, wait)
+        await market.subscribe_trades(contract, wait)
+
+    async def _prepare(self, market: IbkrConnector, contract: FutureContract) -> None:
+        """Learn the past, and subscribe to what else the cycle looks at."""
+        store = self._settings.live.history
+        past = Past(self.session, market, contract, None if store is None else Path(store))
+        self.session.repair = past.mend
+        self.session.rest = partial(self._rest, market)
+        if self._options.now is None:
+            try:
+                await market.subscribe_index("VIX")
+            except BrokerError as error:
+                log.warning("VIX stays unknown: %s", error)
+            await self._learn_reference(market, contract)
+        warm = await past.learn()
+        if warm is not None:
+            log.info("warmed up with %d trades, %d holes", warm.trades, warm.holes)
+
+    async def _learn_reference(self, market: IbkrConnector, contract: FutureContract) -> None:
+        """Take yesterday's close as the price from which the price limits are measured."""
+        now = self._clock.now()
+        try:
+            bars = await market.historical_bars(contract, now, "2 D", "1 day")
+        except BrokerError as error:
+            log.warning("price limits are unknown: %s", error)
+            return
+        if len(bars.close):
+            close = float(bars.close[-1]) / TICK
+            self.session.status.set_reference(sessions.session_id(now), close)
+
+    async def _rest(self, market: IbkrConnector, session_id: int) -> None:
+        """Change to the next contract in the break, if its time has come."""
+        tomorrow = sessions.next_trading_day(session_id)
+        day = datetime.strptime(str(tomorrow), "%Y%m%d").replace(tzinfo=_NEW_YORK).date()
+        root, old = self._settings.symbol, self._contract
+        front = await market.front_contract(root, day, last_days=self._settings.ibkr.roll_days)
+        if front.name == old.name:
+            return
+        self.session.drain()
+        for words in ("quotes", "trades"):
+            await market.unsubscribe(f"{words} of {old.name}")
+        await self._learn_ids(market, front.name)
+        self.session.status.start_contract()
+        await self._subscribe(market, front)
+        log.warning("rolled from %s to %s", old.name, front.name)
 
     def _listen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -366,6 +444,8 @@ class LiveTrader:
     async def _watch(self, link: IbkrConnector) -> None:
         try:
             await link.wait_closed()
+        except MiaError as error:
+            self.session.end(error)
         except Exception as error:
             self.session.fail(error)
 
@@ -376,11 +456,14 @@ class LiveTrader:
         contract = await market.front_contract(
             root, now.date(), last_days=self._settings.ibkr.roll_days
         )
+        await self._learn_ids(market, contract.name)
+        return contract
+
+    async def _learn_ids(self, market: IbkrConnector, tape: str) -> None:
         held = {bracket.order.contract for bracket in self.session.manager.ledger.live()}
-        names = {contract.name} | {traded_contract(s, contract.name) for s in ("ES", "MES")} | held
+        names = {traded_contract(symbol, tape) for symbol in ("ES", "MES")} | held
         for name in sorted(names):
             self._con_ids[name] = (await market.resolve(name)).con_id
-        return contract
 
     async def _ask_margins(self, orders: IbkrConnector) -> None:
         manager = self.session.manager
@@ -412,6 +495,45 @@ class LiveTrader:
         risk = self.trader.risk
         if self.is_first_run and worth < risk.equity:
             risk.equity = risk.equity_high = worth
+
+
+class LiveVix:
+    """VIX as the feed last told it.
+
+    Parameters
+    ----------
+    now : callable
+        Time, ns UTC.
+    """
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        self._now = now
+        self._value = nan
+        self._ts = 0
+
+    def publish(self, topic: str, event: Any) -> None:
+        """Take the level of an index."""
+        symbol, _, value = event
+        if symbol == "VIX" and isfinite(value) and value > 0:
+            self._value, self._ts = float(value), self._now()
+
+    def at(self, ts: int) -> float:
+        """Return the value if it is of the last day, else nan."""
+        return self._value if ts - self._ts < _DAY else nan
+
+
+def _news(store: str | None) -> NewsWindow:
+    """Return the news windows of a calendar that was imported into the store."""
+    calendar = None if store is None else NewsCalendar.load(Path(store))
+    if calendar is None or not calendar.spans:
+        return no_news_calendar
+
+    def window(ts: int) -> bool | None:
+        if not calendar.covers(sessions.session_id(ts)):
+            return None
+        return calendar.window(ts) is not None
+
+    return window
 
 
 def gateway_address(loaded: LoadedSettings) -> tuple[str, int, str]:

@@ -1,6 +1,7 @@
 """The DTC client against a server over TCP."""
 
 import asyncio
+import struct
 from contextlib import asynccontextmanager
 
 import pytest
@@ -350,7 +351,9 @@ def test_messages_that_cannot_be_are_told_and_change_nothing():
             await server.tell_all("ORDER_UPDATE", FilledQuantity=1.5)
             await server.tell_all("POSITION_UPDATE", Symbol="ESH25", Quantity=None)
             await server.tell_all("MARKET_DATA_UPDATE_TRADE", SymbolID=9, Price=1.0, Volume=1.0)
-            await seen.until(lambda s: len(s.notices) == 4)
+            server.write_all(struct.pack("<HH20x", 24, 142))
+            await seen.until(lambda s: len(s.notices) == 5)
+            assert seen.notices[4] == "a trade in a message of type 142 is lost"
             assert (seen.orders, seen.positions, seen.trades) == ([], [], [])
             assert client.ready
 

@@ -192,7 +192,8 @@ def test_a_message_that_is_not_known_has_no_name():
         (b'{"Type":5,"Reason":5}', "Reason cannot be 5"),
         (b'{"Type":301,"Price1":"5000"}', "Price1 cannot be '5000'"),
         (b'{"Type":301,"Price1":true}', "Price1 cannot be True"),
-        (b'{"Type":112,"F":7}', "F must be a list"),
+        (b'{"Type":112,"F":7}', "F must list 5 values, was 7"),
+        (b'{"Type":112,"F":[5000.25,2.0,7,3]}', "F must list 5 values"),
     ],
 )
 def test_json_that_is_not_right_is_refused(frame, message):

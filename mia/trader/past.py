@@ -1,0 +1,175 @@
+"""Where the trader learns what it has not seen: a store, and the gateway's history."""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from mia.core import sessions
+from mia.core.base_types import MISSING_PRICE, TradeBlock
+from mia.core.ibkr_connector import IbkrConnector
+from mia.core.ibkr_contracts import FutureContract
+from mia.data.history_stitch import History, LiveBuffer, cut, stitch
+from mia.data.store import Store
+from mia.data.wire_tape import wire_blocks
+from mia.errors import BrokerError, DataError
+from mia.execution.live_session import LiveSession
+from mia.execution.warm_up import WarmUp, repair, warm_up
+
+log = logging.getLogger(__name__)
+
+SECOND = 1_000_000_000
+_LONGEST_ASKED = 30 * 60 * SECOND
+"""A longer hole would take the gateway's pace for history hours to fill."""
+_FIRST_TICK_S = 30.0
+_SETTLED_S = 3.0
+_EARLIER_SESSIONS = 60
+
+
+class Past:
+    """Brings the cycle of a live session up to date.
+
+    Parameters
+    ----------
+    session : LiveSession
+    market : IbkrConnector
+        The data connection.
+    contract : FutureContract
+    store : Path, optional
+        Trades recorded from the same feed.
+    """
+
+    def __init__(
+        self,
+        session: LiveSession,
+        market: IbkrConnector,
+        contract: FutureContract,
+        store: Path | None,
+    ) -> None:
+        self._session = session
+        self._market = market
+        self._contract = contract
+        self._store = None if store is None else Store(store)
+
+    async def learn(self) -> WarmUp | None:
+        """Rebuild the state of the running session; None without one, or if it has only begun.
+
+        Raises
+        ------
+        DataError
+            If the store cannot be read.
+        """
+        if not self._session.status.is_open(self._session.now):
+            return None
+        start = self._session_start()
+        live = await self._listen(self._session.now)
+        if live.since <= start + SECOND:
+            return None
+        history = await self._history(start, live.since)
+        self._take(live)
+        stitched = stitch(self._stored(start, live.since), history, live, start)
+        for note in stitched.notes:
+            log.warning("warm-up: %s", note)
+        return warm_up(self._session.trader, stitched, self._session.ticks, self._earlier(start))
+
+    async def mend(self, since: int) -> None:
+        """Fill the hole of a connection that was lost; what cannot be filled is marked."""
+        live = await self._listen(since)
+        history = await self._history(since // SECOND * SECOND, live.since)
+        self._take(live)
+        if not len(self._session.trader.state.ticks.ts_event):
+            return
+        done = repair(self._session.trader, history, live, self._session.ticks)
+        self._session.tell("repaired", done)
+        log.warning("repaired the data: %d trades, %d holes", done.trades, done.holes)
+
+    def _session_start(self) -> int:
+        return sessions.session_open(sessions.session_id(self._session.now))
+
+    async def _listen(self, since: int) -> LiveBuffer:
+        """Collect live trades until it is known from when on none is missing."""
+        live = LiveBuffer()
+        session = self._session
+        if session.options.lockstep:
+            # The market stands still, maybe later than we have heard of: nothing comes that is
+            # not later than the newest trade of its history.
+            start = since // SECOND * SECOND
+            told = await self._market.historical_trades(
+                self._contract, start, max(start, session.now) + _LONGEST_ASKED
+            )
+            live.subscribed(max([session.now, *told.ts_event[-1:].tolist()]))
+            return live
+        loop = asyncio.get_running_loop()
+        patience = _FIRST_TICK_S if session.status.is_open(session.now) else 0.0
+        until = loop.time() + patience
+        while loop.time() < until:
+            self._take(live)
+            if live.since and session.now > live.since + _SETTLED_S * SECOND:
+                return live
+            await asyncio.sleep(0.1)
+        if not live.since:
+            live.subscribed(session.now)
+        return live
+
+    def _take(self, live: LiveBuffer) -> None:
+        block = self._session.ticks.take()
+        if block is not None:
+            live.add(block)
+
+    async def _history(self, start: int, end: int) -> History | None:
+        """Ask the gateway for the trades in [start, end); None if it does not tell."""
+        if end - start > _LONGEST_ASKED + SECOND:
+            log.warning(
+                "%d min of trades are more than the gateway's pace allows to ask for: what depends "
+                "on them stays invalid until the session ends; live.history may name a store",
+                (end - start) // (60 * SECOND),
+            )
+            return None
+        try:
+            told = await self._market.historical_trades(self._contract, start, end)
+        except BrokerError as error:
+            log.warning("no history: %s", error)
+            return None
+        if told.truncated or told.refused:
+            log.warning("history is not whole: %d seconds cut", len(told.truncated))
+            return None
+        n = len(told.ts_event)
+        nothing = np.full(n, MISSING_PRICE, np.int32)
+        block = TradeBlock(
+            self._contract.name,
+            told.ts_event,
+            told.price,
+            told.size,
+            np.zeros(n, np.int8),
+            nothing,
+            nothing.copy(),
+        )
+
+        def history(first: int, last: int) -> Iterable[TradeBlock]:
+            if first < start or last > end:
+                raise DataError(f"history was asked for [{start}, {end}) ns only")
+            part = cut(block, first, last)
+            return [part] if len(part) else []
+
+        return history
+
+    def _stored(self, start: int, end: int) -> Iterable[TradeBlock]:
+        if self._store is None:
+            return []
+        blocks = self._store.read(self._contract.name, start, end, "ticks")
+        return [block for block in blocks if isinstance(block, TradeBlock)]
+
+    def _earlier(self, start: int) -> Iterable[TradeBlock]:
+        """Return earlier sessions, for what is carried from one to the next."""
+        if self._store is None:
+            return []
+        day = sessions.session_id(start)
+        first = day
+        for _ in range(_EARLIER_SESSIONS):
+            first = sessions.previous_trading_day(first)
+        blocks = self._store.read(
+            self._contract.symbol, sessions.session_open(first), start, "ticks"
+        )
+        return wire_blocks(blocks)
