@@ -108,6 +108,10 @@ def refused(done: Done, code: int, *words: str) -> None:
 def test_there_are_the_commands_that_the_page_speaks_of() -> None:
     assert sorted(" ".join(command) for command in commands()) == [
         "backtest",
+        "backup list",
+        "backup restore",
+        "backup run",
+        "backup verify",
         "calendar import",
         "config show",
         "data import",

@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import mia
-from mia.cli import backtest, config, data, gateway, kill, options, snapshots, trade
+from mia.cli import backtest, backup, config, data, gateway, kill, options, snapshots, trade
 from mia.command_line import EXIT_CODES
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.add_typer(data.calendar, name="calendar")
 app.add_typer(config.config, name="config")
 app.add_typer(options.options, name="options")
 app.add_typer(snapshots.snapshots, name="snapshots")
+app.add_typer(backup.backup, name="backup")
 
 
 def _version(shown: bool) -> None:
