@@ -411,3 +411,61 @@ def test_a_start_on_a_weekend_waits_for_the_market(tmp_path, caplog) -> None:
     assert trader.trader.kill_switch.state.name in ("NORMAL", "HALT_ENTRIES")
     assert not record.fills
     assert "Traceback" not in caplog.text
+
+
+# The demo.
+
+SHORT = ("--config", "demo", "--set", "demo.trades_per_day=500", "--quiet", "--json")
+
+
+def test_a_demo_begins_anew_each_time(trade, tmp_path) -> None:
+    first, again = (json.loads(trade(*SHORT, "--out", "demo")[1]) for _ in range(2))
+    assert first["decisions"] == again["decisions"]
+    assert first["rejections"] == again["rejections"]
+
+
+def test_a_demo_leaves_the_state_of_others_alone(trade, tmp_path) -> None:
+    journal = tmp_path / "state" / ACCOUNT / "journal.db"
+    journal.parent.mkdir(mode=0o700, parents=True)
+    journal.write_bytes(b"kept")
+    refused(trade(*SHORT, "--out", "."), 3, "was not made by a demo", "--out")
+    assert journal.read_bytes() == b"kept"
+
+
+def test_a_second_demo_in_the_same_folder_is_refused(trade, tmp_path) -> None:
+    state = tmp_path / "demo" / "state"
+    state.mkdir(mode=0o700, parents=True)
+    (state / "demo").touch(mode=0o600)
+    lock = ProcessLock(state / "lock")
+    lock.acquire("the state")
+    try:
+        refused(trade(*SHORT, "--out", "demo"), 7, str(os.getpid()))
+    finally:
+        lock.release()
+
+
+def test_the_gateway_of_a_killed_demo_ends_with_it(tmp_path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "mia.cli", "trade", "--config", "demo", "--out", "demo"]
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as child:
+        line = ""
+        while "simulated gateway on" not in line:
+            line = child.stderr.readline()
+            assert line
+        child.kill()
+    port = int(re.search(r":(\d+)", line)[1])
+    deadline = time.monotonic() + WAIT
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"port {port} still listens")
