@@ -3,13 +3,15 @@
 import time
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mia import interrupts
 from mia.errors import BrokerError, UsageError
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from mia.gateway.fault_scenario import Fault
@@ -72,7 +74,7 @@ def gateway(
     if replay is not None:
         if record is not None or faults is not None:
             raise UsageError("a replay adds nothing of its own: leave out --record and --faults")
-        asyncio.run(_replay(replay, host, port))
+        _leave(asyncio.run(_replay(replay, host, port)))
         return
     options = GatewayOptions(
         host=host,
@@ -91,7 +93,7 @@ def gateway(
         accounts=tuple(account or GatewayOptions().accounts),
     )
     scenario = read_scenario(faults) if faults is not None else []
-    asyncio.run(_run(options, scenario, record, control_port, until_eof))
+    _leave(asyncio.run(_run(options, scenario, record, control_port, until_eof)))
 
 
 def _market_of_today(market: str) -> str:
@@ -112,7 +114,7 @@ async def _run(
     record: Path | None,
     control_port: int,
     until_eof: bool,
-) -> None:
+) -> int:
     import asyncio
     from contextlib import AsyncExitStack
 
@@ -150,12 +152,18 @@ async def _run(
         print(
             f"{where}, control on 127.0.0.1:{control.port}" if control.port else where, flush=True
         )
-        tasks = [asyncio.create_task(work) for work in (gateway.serve(), hand.ended())]
-        done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        signalled = _signals()
+        works: list[asyncio.Future[Any]] = [
+            signalled,
+            asyncio.ensure_future(gateway.serve()),
+            asyncio.ensure_future(hand.ended()),
+        ]
+        done, waiting = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
         for task in done:
             task.result()
+        return signalled.result() if signalled in done else 0
 
 
 def _at_eof(act: "Callable[[], None]") -> None:
@@ -173,8 +181,30 @@ def _at_eof(act: "Callable[[], None]") -> None:
     threading.Thread(target=read, daemon=True).start()
 
 
-async def _replay(path: Path, host: str, port: int) -> None:
+def _signals() -> "asyncio.Future[int]":
+    """Return what is done when the process is told to stop: an exception in the loop could hang."""
     import asyncio
+    import signal
+
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[int] = loop.create_future()
+
+    def tell(number: int) -> None:
+        if not told.done():
+            told.set_result(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, tell, number)
+    return told
+
+
+def _leave(number: int) -> None:
+    if number:
+        interrupts.stop_as_signalled(number)
+
+
+async def _replay(path: Path, host: str, port: int) -> int:
 
     from mia.gateway.recording import Replay, read_recording
 
@@ -186,7 +216,7 @@ async def _replay(path: Path, host: str, port: int) -> None:
     _log_to_stderr()
     print(f"replaying {path.name} on {host}:{replay.port}", flush=True)
     try:
-        await asyncio.get_running_loop().create_future()
+        return await _signals()
     finally:
         await replay.stop()
 

@@ -106,7 +106,7 @@ def _trade(
             trader.require_armed()
         for line in (
             f"account {account} at {host}:{port}, {loaded.settings.trading_mode} mode",
-            "The feed is IBKR's: it does not say who crossed the spread, so order flow is inferred.",
+            "The feed is IBKR's: it does not say who crossed the spread; order flow is inferred.",
         ):
             console.print(line, soft_wrap=True, markup=False, highlight=False)
         asyncio.run(watched(trader, record, console))
