@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import re
 import signal
@@ -246,13 +245,12 @@ def test_a_gateway_that_refuses_is_believed(trade, gateway, fault, code, words) 
     refused(trade(*at(gateway.port, ACCOUNT, *quick)), code, *words)
 
 
-def test_a_client_id_is_asked_for_again_and_never_changed(trade, gateway, caplog) -> None:
-    caplog.set_level(logging.INFO)
+def test_a_client_id_is_asked_for_again_and_never_changed(trade, gateway) -> None:
     ask(gateway, "fault", name="client_id_taken")
     ask(gateway, "fault", name="read_only")
     found = trade(*at(gateway.port))
     refused(found, 4, "Read-Only")
-    assert "client id 72 is in use" in caplog.text
+    assert "client id 72 is in use" in found[2]
     assert ask(gateway, "faults")["faults"][0]["fired"] == 1
 
 
@@ -307,7 +305,7 @@ def process(*argv: object):
     ) as child:
         try:
             said = []
-            while "orders READY" not in (line := child.stderr.readline()):
+            while "orders connection: READY" not in (line := child.stderr.readline()):
                 assert line, said
                 said.append(line)
             yield child
