@@ -303,6 +303,9 @@ def process(*argv: object):
         text=True,
         env=environment,
     ) as child:
+        # A line that never comes ends the reading of lines.
+        watch = threading.Timer(120.0, child.kill)
+        watch.start()
         try:
             said = []
             while "orders connection: READY" not in (line := child.stderr.readline()):
@@ -310,9 +313,11 @@ def process(*argv: object):
                 said.append(line)
             yield child
         finally:
+            watch.cancel()
             child.kill()
 
 
+@pytest.mark.slow
 def test_mia_trade_trades_and_a_second_one_is_refused(trade, gateway, tmp_path) -> None:
     options = [*at(gateway.port), "--state", tmp_path / "state"]
     with process(*options) as child:
@@ -439,6 +444,7 @@ def test_a_start_on_a_weekend_waits_for_the_market(tmp_path, caplog) -> None:
 SHORT = ("--config", "demo", "--set", "demo.trades_per_day=500", "--quiet", "--json")
 
 
+@pytest.mark.slow
 def test_a_demo_begins_anew_each_time(trade, tmp_path) -> None:
     first, again = (json.loads(trade(*SHORT, "--out", "demo")[1]) for _ in range(2))
     assert first["decisions"] == again["decisions"]
@@ -465,6 +471,7 @@ def test_a_second_demo_in_the_same_folder_is_refused(trade, tmp_path) -> None:
         lock.release()
 
 
+@pytest.mark.slow
 def test_the_gateway_of_a_killed_demo_ends_with_it(tmp_path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "mia.cli", "trade", "--config", "demo", "--out", "demo"]
