@@ -99,7 +99,11 @@ SCENES = {
 }
 
 
-@pytest.mark.parametrize("scene", SCENES)
+# A third of them a run where time is short.
+PLAYED = list(SCENES) if N >= 20 else list(SCENES)[int(time.time()) // 86_400 % 3 :: 3]
+
+
+@pytest.mark.parametrize("scene", PLAYED)
 def test_no_entry_leaves_while_the_broker_is_away_and_trading_goes_on_after(
     tmp_path: Path, scene: str
 ) -> None:
