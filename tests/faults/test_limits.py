@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from faults.harness import Gateway, N, Watch, check_orders, command, gateway, record, settle, trader
 
 pytestmark = pytest.mark.slow
