@@ -1,4 +1,4 @@
-"""A connection that breaks, freezes, or says that the broker is gone, while brackets are at work."""
+"""A connection that breaks, freezes, or says that the broker is gone, with brackets at work."""
 
 import time
 from pathlib import Path
