@@ -462,7 +462,6 @@ def test_the_patience_of_the_settings_is_in_ns() -> None:
     assert desk.state(name, "E") == "UNKNOWN"
 
 
-<<<<<<< HEAD
 def test_a_bracket_is_open_while_a_market_order_may_still_turn_it_round() -> None:
     desk = Desk().ready()
     name = desk.submit()
@@ -475,7 +474,8 @@ def test_a_bracket_is_open_while_a_market_order_may_still_turn_it_round() -> Non
     assert desk.manager.is_open(name)
     desk.deliver()
     assert not desk.manager.is_open(name)
-=======
+
+
 def test_a_stop_moves_again_after_the_broker_cut_it_while_it_was_moved() -> None:
     desk = Desk().ready()
     name = desk.submit(quantity=4)
@@ -492,4 +492,3 @@ def test_a_stop_moves_again_after_the_broker_cut_it_while_it_was_moved() -> None
     desk.deliver()
     assert desk.order(name, "S").price == 23_997
     assert (stop.price, stop.changing) == (23_997, False)
->>>>>>> main
