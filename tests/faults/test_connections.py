@@ -8,7 +8,6 @@ import pytest
 
 from faults.harness import (
     Gateway,
-    N,
     Trader,
     Watch,
     bench,
@@ -16,6 +15,7 @@ from faults.harness import (
     percentile,
     record,
     settle,
+    some,
     trader,
     trades_again,
 )
@@ -49,7 +49,7 @@ def boundaries() -> list[dict[str, Any]]:
     return [place | {"reset": reset} for place in into + out for reset in (False, True)]
 
 
-PLACES = boundaries() if N >= 20 else boundaries()[int(time.time()) // 86_400 % 8 :: 8]
+PLACES = some(boundaries(), 16)
 
 
 def _links(run: Trader) -> list[dict[str, Any]]:
@@ -100,11 +100,7 @@ SCENES = {
 }
 
 
-# A third of them a run where time is short.
-PLAYED = list(SCENES) if N >= 20 else list(SCENES)[int(time.time()) // 86_400 % 3 :: 3]
-
-
-@pytest.mark.parametrize("scene", PLAYED)
+@pytest.mark.parametrize("scene", some(list(SCENES), len(SCENES)))
 def test_no_entry_leaves_while_the_broker_is_away_and_trading_goes_on_after(
     tmp_path: Path, scene: str
 ) -> None:
