@@ -142,8 +142,12 @@ async def _run(
             f"{where}, control on 127.0.0.1:{control.port}" if control.port else where, flush=True
         )
         signalled = _signals()
-        tasks = [asyncio.create_task(work) for work in (gateway.serve(), hand.ended())]
-        done, waiting = await asyncio.wait([*tasks, signalled], return_when=asyncio.FIRST_COMPLETED)
+        works: list[asyncio.Future[Any]] = [
+            signalled,
+            asyncio.ensure_future(gateway.serve()),
+            asyncio.ensure_future(hand.ended()),
+        ]
+        done, waiting = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
         for task in done:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from faults.harness import (
     Gateway,
     N,
@@ -118,9 +119,7 @@ def test_no_entry_leaves_while_the_broker_is_away_and_trading_goes_on_after(
         time.sleep(2.0)
         settle(gw, run, tmp_path / "state")
     assert watch.naked.longest < NAKED_S, watch.naked
-    record(
-        scene, naked_s=watch.naked.longest, noticed_s=noticed - began, without_trading_s=away
-    )
+    record(scene, naked_s=watch.naked.longest, noticed_s=noticed - began, without_trading_s=away)
 
 
 QUICK = ("live.orders_per_minute=60", "live.reentries=100", "live.refusals=100")

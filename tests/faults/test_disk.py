@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from faults.harness import (
     N,
     Watch,
@@ -18,7 +19,6 @@ from faults.harness import (
     command,
     gateway,
     record,
-    settle,
     trader,
 )
 
@@ -78,7 +78,9 @@ def test_a_damaged_journal_is_refused_then_rebuilt_from_the_broker(tmp_path: Pat
 def _may_unshare() -> bool:
     if os.name != "posix" or not shutil.which("unshare") or not shutil.which("nsenter"):
         return False
-    return subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode == 0
+    return (
+        subprocess.run(["unshare", "-m", "true"], check=False, capture_output=True).returncode == 0
+    )
 
 
 @pytest.mark.skipif(not _may_unshare(), reason="needs a mount namespace of its own")

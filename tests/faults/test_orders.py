@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from faults.harness import Gateway, N, bench, record
 
 pytestmark = pytest.mark.slow
@@ -90,6 +91,4 @@ def test_lies_about_orders_double_lose_and_bare_nothing(tmp_path: Path, group: s
                 here.bracket(arm, what, fires="two of it" not in what)
         orders = len(here.gateway.ours())
     assert naked.longest < NAKED_S, naked
-    record(
-        group, cases=len(cases), rounds=ROUNDS, orders=orders, naked_s=naked.longest
-    )
+    record(group, cases=len(cases), rounds=ROUNDS, orders=orders, naked_s=naked.longest)
