@@ -70,7 +70,7 @@ def test_json_is_all_that_is_printed_and_a_second_demo_is_as_the_first(trade) ->
         code, out, err = trade("--config", "demo", "--json", "--quiet", "--out", "results", *QUICK)
         assert (code, err) == (0, "")
         told.append({k: v for k, v in json.loads(out).items() if "second" not in k})
-    assert told[0]["source_kind"] == "synthetic"
+    assert told[0]["source_kind"] == "synthetic, as wire"
     assert told[0] == told[1]
 
 

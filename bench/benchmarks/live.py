@@ -115,7 +115,8 @@ class Orders:
     """From the bytes of the trades that close a bar to the bytes of the bracket, over TCP.
 
     The trader is the whole of it, on the connection of the client library, with a journal that
-    commits each event; the gateway is a process of its own (`order_market`). The order path is what the journal, the last gate and the wire take of it.
+    commits each event; the gateway is a process of its own (`order_market`). The order path is
+    what the last gate, the journal and the wire take of it.
     """
 
     timeout = 900

@@ -13,7 +13,6 @@ import time
 from mia.gateway.options import GatewayOptions
 from mia.gateway.server import running_gateway
 
-
 TICK = re.compile(rb"\0\0\0.99\0", re.DOTALL)
 
 
