@@ -5,6 +5,7 @@ and a backtest of the same tape as the wire shows it decides and fills the same.
 """
 
 import asyncio
+import shutil
 import time
 from contextlib import ExitStack
 from importlib.resources import as_file, files
@@ -16,6 +17,7 @@ from mia.config.settings import LoadedSettings
 from mia.core import sessions
 from mia.data.tape import synthetic_tape
 from mia.data.wire_tape import as_wire
+from mia.errors import UsageError
 from mia.performance.identity import identity
 from mia.performance.output import write_all
 from mia.performance.recorder import RunRecord
@@ -44,6 +46,12 @@ def run_demo(
     console.print(f"{tape.name}, session {tape.first_session}, {loaded.settings.trading_mode} mode")
     record = RunRecord()
     began = time.perf_counter()
+    state, said = out / "state", out / "gateway.log"
+    if state.exists():
+        if not said.exists():
+            raise UsageError(f"{state} is not of a demo: choose another --out")
+        # An earlier demo traded the same session: it must not be remembered.
+        shutil.rmtree(state)
     with ExitStack() as stack:
         scenario = stack.enter_context(as_file(files("mia.trader") / "demo_faults.toml"))
         gateway = stack.enter_context(
@@ -59,14 +67,14 @@ def run_demo(
                     "--by-minute",
                     *(["--faults", str(scenario), "--while-down", "45"] if demo.faults else []),
                 ],
-                out / "gateway.log",
+                said,
             )
         )
         options = LiveOptions(
             gateway.host,
             gateway.port,
             ACCOUNT,
-            out / "state",
+            state,
             record,
             dry_run=dry_run,
             lockstep=True,
