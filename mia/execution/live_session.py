@@ -29,6 +29,7 @@ from mia.execution.kill_commands import KillCommands, KillStore
 from mia.execution.kill_switch import Rule
 from mia.execution.live_links import Connection, OrderRelay, Repair, Rest, SessionOptions
 from mia.execution.order_states import Trouble
+from mia.execution.position_watch import PositionWatch
 from mia.execution.reconciler import Reconciler
 from mia.execution.simple_trader import SimpleTrader
 
@@ -94,6 +95,7 @@ class LiveSession:
         self.market_link = LinkState.DISCONNECTED
         self.heard_at = 0.0
         self.is_ready = False
+        self._positions = PositionWatch(broker.manager.ledger)
         self._commands = commands
         self._store = store
         self._clock = clock
@@ -387,12 +389,23 @@ class LiveSession:
                     self._close_beside_the_cycle(now)
                 if not self.options.lockstep:
                     self.trader.advance_clock(now - round(self.options.close_grace_s * SECOND))
+            self._watch_positions()
             self._store.save(now)
             self._use_break(now)
             if self.trader.kill_switch.state is TradingState.EMERGENCY:
                 self.fail(RiskHalt("the kill switch is at EMERGENCY"))
         except Exception as error:
             self.fail(error)
+
+    def _watch_positions(self) -> None:
+        """Ask the broker when somebody else has traded in the account."""
+        orders = self._orders
+        if self.options.lockstep or not self.is_ready or self._work is not None or orders is None:
+            return
+        if orders.state is not LinkState.READY or not self.manager.reconciled:
+            return
+        if self._positions.disagrees(orders.positions.values(), time.monotonic()):
+            self._begin(self._query())
 
     def _use_break(self, now: int) -> None:
         """Let the break between two sessions be used, once."""
