@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import mia
-from mia.cli import backtest, backup, config, data, gateway, kill, options, snapshots
+from mia.cli import backtest, backup, collect, config, data, gateway, kill, options, snapshots
 from mia.command_line import EXIT_CODES
 
 app = typer.Typer(
@@ -23,6 +23,7 @@ app.command(
         "help_option_names": [],
     }
 )(kill.kill)
+data.data.command("collect")(collect.collect)
 app.add_typer(data.data, name="data")
 app.add_typer(data.calendar, name="calendar")
 app.add_typer(config.config, name="config")
