@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from mia.performance import report_tables
+from mia.performance import report_analysis, report_tables
 from mia.performance.chart_data import chart_data
 from mia.performance.recorder import RunRecord
 from mia.performance.results import replacing
@@ -19,7 +19,7 @@ from mia.performance.wording import number, plural
 TIMINGS = ("seconds", "ticks_per_second")
 """Figures of the machine rather than of the run; left out, so that a run repeated is the same."""
 
-SCRIPTS = ("report.js", "report_charts.js", "report_candles.js", "report_list.js")
+SCRIPTS = ("report.js", "report_charts.js", "report_risk.js", "report_candles.js", "report_list.js")
 
 
 def _asset(name: str) -> str:
@@ -61,6 +61,10 @@ def render(
         honesty=report_tables.honesty(summary),
         facts=report_tables.facts(summary),
         shown=escape(shown) if data["candles"] else "No bars were given, so no prices are drawn.",
+        luck=report_analysis.luck(summary),
+        risk=report_analysis.risk(summary),
+        under_water=report_analysis.under_water(summary),
+        in_depth=report_analysis.in_depth(summary),
         groups=report_tables.groups(summary),
         months=report_tables.months(summary),
         rejections=report_tables.rejections(summary, record.decisions),
