@@ -5,7 +5,7 @@ from typing import Annotated
 import typer
 
 import mia
-from mia.cli import backtest, config, data, gateway, kill, options, snapshots
+from mia.cli import backtest, config, data, gateway, kill, options, report, snapshots
 from mia.command_line import EXIT_CODES
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.add_typer(data.data, name="data")
 app.add_typer(data.calendar, name="calendar")
 app.add_typer(config.config, name="config")
 app.add_typer(options.options, name="options")
+app.add_typer(report.report, name="report")
 app.add_typer(snapshots.snapshots, name="snapshots")
 
 

@@ -26,8 +26,8 @@ def _asset(name: str) -> str:
     return (files("mia.performance") / name).read_text(encoding="utf-8")
 
 
-def _embedded(content: Mapping[str, Any]) -> str:
-    """Write JSON that no HTML parser can take for markup."""
+def embedded(content: Mapping[str, Any]) -> str:
+    """Return JSON that no HTML parser can take for markup."""
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -69,8 +69,8 @@ def render(
         months=report_tables.months(summary),
         rejections=report_tables.rejections(summary, record.decisions),
         kills=report_tables.kills(summary),
-        summary=_embedded({k: v for k, v in summary.items() if k not in TIMINGS}),
-        data=_embedded(data),
+        summary=embedded({k: v for k, v in summary.items() if k not in TIMINGS}),
+        data=embedded(data),
         scripts="\n".join(f"<script>{script}</script>" for script in scripts),
     )
 

@@ -91,9 +91,9 @@ def _cone(cone: Mapping[str, Any] | None) -> str:
     text = (
         f"{number(cone['paths'])} other orders of the same sessions, drawn in blocks of "
         f"{cone['block_sessions']}: the bands hold 50 % and 90 % of them. "
-        f"{percent(cone['share_of_losing_paths'])} end with a loss. Their deepest fall is "
+        f"{chance(cone['share_of_losing_paths'])} end with a loss. Their deepest fall is "
         f"{usd(fall['p50'])} in the middle and above {usd(fall['p95'])} in one of twenty; "
-        f"{percent(cone['share_of_deeper_falls'])} fall deeper than this run did."
+        f"{chance(cone['share_of_deeper_falls'])} fall deeper than this run did."
     )
     return (
         "<h3>What the same sessions could have brought</h3>"

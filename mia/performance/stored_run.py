@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from mia.core.base_types import Reason
-from mia.core.overfitting import Overfitting, Trials
-from mia.core.statistics import Floats
+from mia.core.overfitting import Overfitting, Trials, probability_of_overfitting
+from mia.core.statistics import sharpe
 from mia.data.files import reading
 from mia.errors import DataError
 from mia.performance import run_tables
@@ -148,15 +148,47 @@ def _rows(folder: Path, name: str) -> list[dict[str, Any]]:
     return rows
 
 
-def daily_matrix(runs: list[StoredRun]) -> Floats:
-    """Return net USD, a row per session of any run and a column per run; flat where it has none.
+@dataclass(frozen=True, slots=True)
+class TriedVariants:
+    """Variants among which a run was chosen.
 
-    Returns
-    -------
-    ndarray of float64, shape (sessions, runs)
+    Attributes
+    ----------
+    trials : Trials
+    overfitting : Overfitting or None
+        Undefined for one variant and for too few sessions.
     """
-    daily = [run.daily for run in runs]
-    ids = sorted(set().union(*daily))
-    return np.array([[one.get(sid, 0.0) for one in daily] for sid in ids]).reshape(
-        len(ids), len(runs)
-    )
+
+    trials: Trials
+    overfitting: Overfitting | None
+
+
+def read_variants(run: StoredRun, folder: Path) -> TriedVariants:
+    """Read the results of all variants that were tried, each a run in a folder below `folder`.
+
+    The run itself counts as one of them wherever it lies.
+
+    Raises
+    ------
+    DataError
+        If there is none, one cannot be read, or one covers other sessions than the run.
+    """
+    own = run.folder.resolve()
+    with reading(folder):
+        found = sorted(path.parent for path in folder.glob("*/sessions.parquet"))
+    others = [path for path in found if path.resolve() != own]
+    if not others:
+        raise DataError(f"{folder} holds no other run: name a folder with one folder per variant")
+    daily = run.daily
+    columns = [list(daily.values())]
+    for other in others:
+        table = _table(other, "sessions")
+        if table.get("session_id") != list(daily) or "net_pnl_usd" not in table:
+            raise DataError(
+                f"{other} covers other sessions than {run.folder}: "
+                "variants are compared on the same data"
+            )
+        columns.append(table["net_pnl_usd"])
+    matrix = np.array(columns, dtype=np.float64).T
+    trials = Trials.of([sharpe(column).value for column in matrix.T])
+    return TriedVariants(trials, probability_of_overfitting(matrix))

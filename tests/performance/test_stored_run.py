@@ -13,7 +13,7 @@ from mia.errors import DataError
 from mia.performance.output import write_candles
 from mia.performance.report import render
 from mia.performance.results import write_results
-from mia.performance.stored_run import daily_matrix, read_run
+from mia.performance.stored_run import read_run, read_variants
 
 
 def stored(folder, run: ARun):
@@ -71,13 +71,33 @@ def test_trials_change_the_selection_and_nothing_else(run, tmp_path):
     assert one["selection"]["deflated_sharpe"] == one["probabilistic_sharpe"]
 
 
-def test_a_session_that_one_run_lacks_counts_as_flat(run, tmp_path):
-    whole, shorter = stored(tmp_path / "a", run), stored(tmp_path / "b", a_run(last=20251114))
-    matrix = daily_matrix([whole, shorter])
-    assert matrix.shape == (len(whole.daily), 2)
-    assert matrix[:, 0].tolist() == list(whole.daily.values())
-    assert not matrix[len(shorter.daily) :, 1].any()
-    assert daily_matrix([]).shape == (0, 0)
+def test_variants_are_counted_with_the_run_itself(tmp_path):
+    ratios = []
+    for seed in (6, 7, 8):
+        run = a_run(seed=seed, last=20251231)
+        ratios.append(run.summary["sharpe"])
+        stored(tmp_path / f"{seed}", run)
+    (tmp_path / "notes").mkdir()
+    chosen = read_run(tmp_path / "7")
+    tried = read_variants(chosen, tmp_path)
+    assert tried.trials.count == 3
+    assert tried.trials.deviation == pytest.approx(np.std(ratios, ddof=1), rel=1e-12)
+    assert (tried.overfitting.variants, tried.overfitting.sessions) == (3, len(chosen.daily))
+    elsewhere = stored(tmp_path.parent / f"{tmp_path.name}-apart", a_run(seed=9, last=20251231))
+    assert read_variants(elsewhere, tmp_path).trials.count == 4
+
+
+def test_variants_on_other_sessions_are_refused(run, tmp_path):
+    stored(tmp_path / "a", run)
+    stored(tmp_path / "b", a_run(last=20251114))
+    with pytest.raises(DataError, match="covers other sessions"):
+        read_variants(read_run(tmp_path / "a"), tmp_path)
+
+
+def test_a_run_alone_is_no_set_of_variants(run, tmp_path):
+    chosen = stored(tmp_path / "a", run)
+    with pytest.raises(DataError, match="holds no other run"):
+        read_variants(chosen, tmp_path)
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path):
