@@ -43,7 +43,7 @@ def show(
 ) -> None:
     """Compute summary.json and report.html of a run again from its tables.
 
-    Example: mia report results/backtest --trials results
+    Example: mia report show results/a --trials results (the word show may be left out)
     """
     from mia.performance.report import write_report
     from mia.performance.results import result_file, staged, write_json

@@ -115,7 +115,7 @@ def render(comparison: Mapping[str, Any], divergence: Mapping[str, Any]) -> str:
             f"A: {plural(sessions['a'], 'session')}, B: {plural(sessions['b'], 'session')}",
             ("", "A", "B"),
             [
-                [key.replace("_", " "), number(part["a"], 3), number(part["b"], 3)]
+                [key.replace("_", " "), _figure(key, part["a"]), _figure(key, part["b"])]
                 for key, part in comparison["figures"].items()
             ],
         ),
@@ -123,6 +123,11 @@ def render(comparison: Mapping[str, Any], divergence: Mapping[str, Any]) -> str:
         divergence=_divergence(divergence),
         data=embedded({"comparison": comparison, "divergence": divergence}),
     )
+
+
+def _figure(key: str, value: float | None) -> str:
+    digits = 0 if isinstance(value, int) else 2 if key.endswith("_usd") else 3
+    return number(value, digits)
 
 
 def _table(
