@@ -53,11 +53,14 @@ class OrderRefused(BrokerError):
         Reason code of the gate.
     text : str
         One line for people.
+    counts : bool
+        Whether it counts as a reject.
     """
 
-    def __init__(self, code: str, text: str) -> None:
+    def __init__(self, code: str, text: str, *, counts: bool = True) -> None:
         super().__init__(f"{code}: {text}")
         self.code = code
+        self.counts = counts
 
 
 class DataError(MiaError):

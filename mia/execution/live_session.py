@@ -13,6 +13,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from typing import Any
 
 from mia.config.instruments import INSTRUMENTS
@@ -101,6 +102,7 @@ class LiveSession:
         self._market: Connection | None = None
         self._stop = asyncio.Event()
         self._failure: BaseException | None = None
+        self._failed = False
         self._drains = False
         self._work: asyncio.Task[None] | None = None
         self._asked: set[str] = set()
@@ -150,7 +152,6 @@ class LiveSession:
         """Take a change of the data connection."""
         before, self.market_link = self.market_link, state
         self.tell("link", ("market", state, reason))
-        log.info("market data %s%s", state.value, f": {reason}" if reason else "")
         if state is not LinkState.READY:
             self._asked.discard("market")
             if before is LinkState.READY and self._lost_at is None and self.is_ready:
@@ -198,7 +199,9 @@ class LiveSession:
     def on_orders_link(self, state: LinkState, reason: str) -> None:
         """Take a change of the connection that places orders."""
         self.tell("link", ("orders", state, reason))
-        log.info("orders %s%s", state.value, f": {reason}" if reason else "")
+        held = self.trader.position is not None and self.trader.position.open_quantity != 0
+        if held and state is not LinkState.READY and self.is_ready:
+            log.critical("the broker is lost with an open position; its stop rests there")
         if state is not LinkState.READY:
             self._asked.discard("orders")
         elif self.is_ready:
@@ -308,6 +311,11 @@ class LiveSession:
     def start(self) -> None:
         """Let the cycle decide: both connections are up, reconciled and warmed up."""
         self.is_ready = True
+        ours = None if self.trader.position is None else self.trader.position.trade_id
+        for bracket in self.manager.ledger.live():
+            if bracket.position and bracket.order.bracket_id != ours:
+                log.warning("%s is left to its stop and target", bracket.order.bracket_id)
+                self.trader.kill_switch.record_trouble(self._clock.now(), TradingState.HALT_ENTRIES)
         self.heard_at = time.monotonic()
         self.tell("ready", self._clock.now())
         self.follow_up()
@@ -319,9 +327,9 @@ class LiveSession:
         Raises
         ------
         RiskHalt
-            If the kill switch is at EMERGENCY.
-        MiaError
-            If a connection is closed for good.
+            If the cycle failed, or the kill switch is at EMERGENCY.
+        Exception
+            What closed a connection for good.
         """
         loop = asyncio.get_running_loop()
         while not self._stop.is_set():
@@ -337,20 +345,30 @@ class LiveSession:
                 await asyncio.wait_for(self._stop.wait(), wait)
             except TimeoutError:
                 continue
+        self._leave_entry()
         self.is_ready = False
-        if self._failure is not None:
-            await self._farewell()
+        await self._farewell(flat=self._failed)
+        if self._failed:
+            assert self._failure is not None
             raise RiskHalt(f"trading stopped: {_words(self._failure)}") from self._failure
+        if self._failure is not None:
+            raise self._failure
 
     def stop(self) -> None:
         """End the run in order: entries are cancelled, a position keeps its stop and target."""
         self._stop.set()
 
+    def end(self, error: BaseException) -> None:
+        """End the run because a connection was closed for good; what rests at the broker stays."""
+        if self._failure is None:
+            self._failure = error
+            self._stop.set()
+
     def fail(self, error: BaseException) -> None:
         """Stop everything after an exception that nobody handled."""
-        if self._failure is not None:
+        if self._failed:
             return
-        self._failure = error
+        self._failure, self._failed = error, True
         log.error("the trading cycle failed", exc_info=error)
         self.trader.kill_switch.record_exception(self._clock.now())
         self._leave_nothing()
@@ -402,26 +420,35 @@ class LiveSession:
             self._commands.done("no entry works and nothing is held")
 
     def _leave_nothing(self) -> None:
-        """Cancel our entry and close our position, as far as the broker can be reached."""
-        position = self.trader.position
-        if position is None:
-            return
+        """Cancel our entries and close our positions, as far as the broker can be reached."""
         now = self._clock.now()
-        try:
-            self.broker.cancel_entry(position.trade_id, now)
-            self.broker.flatten(position.trade_id, now)
-        except MiaError as error:
-            log.error("could not close %s: %s", position.trade_id, error)
+        # What the cycle holds may be what went wrong: the ledger knows everything that is ours.
+        for bracket in self.manager.ledger.live():
+            name = bracket.order.bracket_id
+            try:
+                self.broker.cancel_entry(name, now)
+                self.broker.flatten(name, now)
+            except MiaError as error:
+                log.error("could not close %s: %s", name, error)
 
-    async def _farewell(self) -> None:
-        """Give the broker time to close what is held; its stop works in any case."""
-        until = time.monotonic() + _FAREWELL_S
+    def _leave_entry(self) -> None:
+        """Cancel an entry that works; a position keeps its stop and its target."""
         position = self.trader.position
-        while position is not None and time.monotonic() < until:
-            if not self.manager.is_open(position.trade_id):
+        if position is not None and position.entry_works and not self._failed:
+            with suppress(MiaError):
+                self.broker.cancel_entry(position.trade_id, self._clock.now())
+
+    async def _farewell(self, *, flat: bool) -> None:
+        """Give the broker time to cancel what works and, if asked, to close what is held."""
+        until = time.monotonic() + _FAREWELL_S
+        names = [bracket.order.bracket_id for bracket in self.manager.ledger.live()]
+        while time.monotonic() < until:
+            left = self.manager.is_open if flat else self.manager.is_working
+            if not any(map(left, names)) or self.manager.link is not LinkState.READY:
                 return
             self.manager.check()
-            self._ask_all()
+            if self.options.lockstep:
+                self._ask_all()
             await asyncio.sleep(0.05)
 
     def tell(self, topic: str, event: object) -> None:

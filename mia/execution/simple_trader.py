@@ -443,7 +443,8 @@ class SimpleTrader:
         except OrderRefused as refusal:
             self.position = None
             self.sink.publish("refused", (decision, refusal))
-            self.kill_switch.record_reject(context.ts, context.session_id)
+            if refusal.counts:
+                self.kill_switch.record_reject(context.ts, context.session_id)
 
     def _take_fill(self, fill: Fill) -> None:
         position = self.position
