@@ -14,6 +14,7 @@ from mia.cli import (
     gateway,
     kill,
     options,
+    report,
     snapshots,
     trade,
 )
@@ -39,6 +40,7 @@ app.add_typer(data.data, name="data")
 app.add_typer(data.calendar, name="calendar")
 app.add_typer(config.config, name="config")
 app.add_typer(options.options, name="options")
+app.add_typer(report.report, name="report")
 app.add_typer(snapshots.snapshots, name="snapshots")
 app.add_typer(backup.backup, name="backup")
 
