@@ -47,6 +47,10 @@ def gateway(
             "--now", help="The market runs at the present time: name today or its session."
         ),
     ] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Market time at the start, ISO 8601 with a zone; history lies before."),
+    ] = None,
     while_down: Annotated[
         float, typer.Option(min=0, help="In lock-step, market seconds without a client.")
     ] = 0.0,
@@ -64,6 +68,8 @@ def gateway(
     from mia.gateway.fault_scenario import read_scenario
     from mia.gateway.options import GatewayOptions
 
+    if now and start is not None:
+        raise UsageError("--now is a start of its own: leave out --start")
     if replay is not None:
         if record is not None or faults is not None:
             raise UsageError("a replay adds nothing of its own: leave out --record and --faults")
@@ -80,13 +86,28 @@ def gateway(
         version=max_version,
         zone=zone,
         while_down_s=while_down,
-        start=time.time_ns() if now else 0,
+        start=time.time_ns() if now else _instant(start),
         wall=now,
         trades_per_day=trades_per_day,
         accounts=tuple(account or GatewayOptions().accounts),
     )
     scenario = read_scenario(faults) if faults is not None else []
     asyncio.run(_run(options, scenario, record, control_port))
+
+
+def _instant(text: str | None) -> int:
+    """Read a time as ns UTC, 0 without one."""
+    from datetime import datetime
+
+    if text is None:
+        return 0
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise UsageError(f"--start takes a time with its zone, 2025-03-10T10:00-04:00: {text!r}")
+    return int(moment.timestamp()) * 1_000_000_000
 
 
 async def _run(

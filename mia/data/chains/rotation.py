@@ -129,7 +129,8 @@ class LineRotation:
         Share of each in the gross gamma of the whole chain.
     limits : RotationLimits
     read_open_interest : bool
-        Whether the first sweep also reads open interest, which does not change in the session.
+        Whether the first sweep also reads open interest, which does not change in the session;
+        later sweeps ask again for what did not come, without waiting for it.
 
     Raises
     ------
@@ -154,11 +155,14 @@ class LineRotation:
         self._contracts = tuple(contracts)
         self._shares = np.array(shares, np.float64)
         self._limits = limits or RotationLimits()
+        self._settles = np.array(
+            [option_clock.settlement(c.root, c.expiry) for c in contracts], np.int64
+        )
         self._quotes = {contract: _Quote() for contract in contracts}
         self._waiting = deque(self._contracts)
         self._open: dict[Contract, int] = {}
         self._done: set[Contract] = set()
-        self._reads_oi = read_open_interest
+        self._reads_oi = self._needs_oi = read_open_interest
         self._allowance = 0.0
         self._advanced_at: int | None = None
         self.sweeps = 0
@@ -197,7 +201,8 @@ class LineRotation:
             self._allowance -= 1.0
             self._done.discard(contract)
             self._open[contract] = now
-            self._lines.subscribe(contract, self._reads_oi)
+            missing = self._needs_oi and not isfinite(self._quotes[contract].open_interest)
+            self._lines.subscribe(contract, self._reads_oi or missing)
 
     def stop(self) -> None:
         """Close every line; the next `advance` starts a new sweep."""
@@ -251,7 +256,8 @@ class LineRotation:
         Returns
         -------
         Chain
-            As old as its oldest quote; `captured_share` is the gross gamma that is quoted.
+            As old as its oldest quote; `captured_share` is the gross gamma that is quoted and, if
+            open interest is read, whose open interest is known.
 
         Raises
         ------
@@ -273,9 +279,7 @@ class LineRotation:
         unknown = np.full(len(rows), nan)
         columns: dict[str, NDArray[Any]] = {
             "root": np.array([contract.root for contract in contracts], np.int8),
-            "settle_ns": np.array(
-                [option_clock.settlement(c.root, c.expiry) for c in contracts], np.int64
-            ),
+            "settle_ns": self._settles[rows],
             "expiry": np.array([contract.expiry for contract in contracts], np.int32),
             "strike": np.array([contract.strike for contract in contracts], np.float64),
             "right": np.array([contract.right for contract in contracts], np.int8),
@@ -287,6 +291,9 @@ class LineRotation:
             "vendor_delta": unknown,
             "vendor_gamma": unknown,
         }
+        captured = self._shares[rows]
+        if self._needs_oi:
+            captured = captured[np.isfinite(columns["open_interest"])]
         crossed = columns["bid"] > columns["ask"]
         columns["bid"][crossed] = nan
         columns["ask"][crossed] = nan
@@ -301,7 +308,7 @@ class LineRotation:
                 oi_session=oi_session,
                 received_at=now,
                 complete=False,
-                captured_share=float(self._shares[rows].sum()),
+                captured_share=float(captured.sum()),
             ),
             issues=(),
             **{name: column[order] for name, column in columns.items()},
