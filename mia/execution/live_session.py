@@ -142,8 +142,9 @@ class LiveSession:
         self.ticks.on_quote(ts, bid, ask)
 
     def on_bad_tick(self, contract: str, why: str) -> None:
-        """Count a tick that the connection refused."""
-        self.ticks.on_bad_tick(self._clock.now())
+        """Count a tick that the connection refused, if it is of what is traded."""
+        if contract == self.ticks.contract:
+            self.ticks.on_bad_tick(self._clock.now())
         self.tell("bad_tick", (contract, why))
 
     def on_index(self, symbol: str, ts: int, value: float) -> None:
