@@ -52,6 +52,10 @@ def gateway(
         bool,
         typer.Option("--now", help="The market runs at the present time, by the clock."),
     ] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Market time at the start, ISO 8601 with a zone; history lies before."),
+    ] = None,
     while_down: Annotated[
         float, typer.Option(min=0, help="In lock-step, market seconds without a client.")
     ] = 0.0,
@@ -71,6 +75,8 @@ def gateway(
     from mia.gateway.fault_scenario import read_scenario
     from mia.gateway.options import GatewayOptions
 
+    if now and start is not None:
+        raise UsageError("--now is a start of its own: leave out --start")
     if replay is not None:
         if record is not None or faults is not None:
             raise UsageError("a replay adds nothing of its own: leave out --record and --faults")
@@ -87,7 +93,7 @@ def gateway(
         version=max_version,
         zone=zone,
         while_down_s=while_down,
-        start=time.time_ns() if now else 0,
+        start=time.time_ns() if now else _instant(start),
         wall=now,
         trades_per_day=trades_per_day,
         accounts=tuple(account or GatewayOptions().accounts),
@@ -106,6 +112,21 @@ def _market_of_today(market: str) -> str:
     if not sessions.is_trading_day(session):
         session = sessions.next_trading_day(session)
     return f"{market}:{session}:{DAYS_FROM_NOW}"
+
+
+def _instant(text: str | None) -> int:
+    """Read a time as ns UTC, 0 without one."""
+    from datetime import datetime
+
+    if text is None:
+        return 0
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise UsageError(f"--start takes a time with its zone, 2025-03-10T10:00-04:00: {text!r}")
+    return int(moment.timestamp()) * 1_000_000_000
 
 
 async def _run(

@@ -12,7 +12,7 @@ entries, closes our position and ends the run.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -142,8 +142,9 @@ class LiveSession:
         self.ticks.on_quote(ts, bid, ask)
 
     def on_bad_tick(self, contract: str, why: str) -> None:
-        """Count a tick that the connection refused."""
-        self.ticks.on_bad_tick(self._clock.now())
+        """Count a tick that the connection refused, if it is of what is traded."""
+        if contract == self.ticks.contract:
+            self.ticks.on_bad_tick(self._clock.now())
         self.tell("bad_tick", (contract, why))
 
     def on_index(self, symbol: str, ts: int, value: float) -> None:
@@ -385,6 +386,8 @@ class LiveSession:
             self.follow_up()
             if self.is_ready and self._lost_at is None:
                 self.trader.check(now)
+                if self.trader.kill_switch.state >= TradingState.HALT_TRADING:
+                    self._close_beside_the_cycle(now)
                 if not self.options.lockstep:
                     self.trader.advance_clock(now - round(self.options.close_grace_s * SECOND))
             self._watch_positions()
@@ -429,8 +432,25 @@ class LiveSession:
         self._answer_command()
 
     def _answer_command(self) -> None:
-        if self.trader.position is None:
+        if self.trader.position is None and not any(self._beside_the_cycle()):
             self._commands.done("no entry works and nothing is held")
+
+    def _beside_the_cycle(self) -> Iterator[str]:
+        """Yield the open brackets that are ours and that the cycle knows nothing of.
+
+        They were taken back from the broker without their journal, or filled after their end.
+        """
+        position = self.trader.position
+        managed = "" if position is None else position.trade_id
+        for bracket in self.manager.ledger.live():
+            name = bracket.order.bracket_id
+            if name != managed and bracket.is_open:
+                yield name
+
+    def _close_beside_the_cycle(self, now: int) -> None:
+        for name in list(self._beside_the_cycle()):
+            self.broker.cancel_entry(name, now)
+            self.broker.flatten(name, now)
 
     def _leave_nothing(self) -> None:
         """Cancel our entries and close our positions, as far as the broker can be reached."""

@@ -17,7 +17,7 @@ from mia import interrupts
 from mia.command_line import EXIT_CODES, ConfigOption, JsonOption, QuietOption, SetOption
 from mia.config.settings import LoadedSettings, load_settings
 from mia.core.base_types import TradingMode
-from mia.errors import DataError, UsageError
+from mia.errors import ConfigError, DataError, UsageError
 from mia.performance.recorder import RunRecord
 from mia.performance.results import results_folder
 from mia.trader.demo import run_demo
@@ -62,6 +62,8 @@ def trade(
     if loaded.settings.feed == "synth":
         if live:
             raise UsageError("--live has no place in a simulation: choose another profile")
+        if loaded.settings.trading_mode == TradingMode.LIVE.value:
+            raise ConfigError("trading_mode live has no place in a simulation: choose paper")
         with results_folder(out):
             summary = run_demo(loaded, out, console, dry_run=dry_run)
         if as_json:

@@ -18,7 +18,7 @@ from mia.core import sessions
 from mia.data.state_directory import StateDirectory
 from mia.data.tape import synthetic_tape
 from mia.data.wire_tape import as_wire
-from mia.errors import ConfigError
+from mia.errors import ConfigError, UsageError
 from mia.performance.identity import identity
 from mia.performance.output import write_all
 from mia.performance.recorder import RunRecord
@@ -49,6 +49,12 @@ def run_demo(
     console.print(f"{tape.name}, session {tape.first_session}, {loaded.settings.trading_mode} mode")
     record = RunRecord()
     began = time.perf_counter()
+    state, said = out / "state", out / "gateway.log"
+    if state.exists():
+        if not said.exists():
+            raise UsageError(f"{state} is not of a demo: choose another --out")
+        # An earlier demo traded the same session: it must not be remembered.
+        shutil.rmtree(state)
     with ExitStack() as stack:
         scenario = stack.enter_context(as_file(files("mia.trader") / "demo_faults.toml"))
         gateway = stack.enter_context(
@@ -64,7 +70,7 @@ def run_demo(
                     "--by-minute",
                     *(["--faults", str(scenario), "--while-down", "45"] if demo.faults else []),
                 ],
-                out / "gateway.log",
+                said,
             )
         )
         options = LiveOptions(
