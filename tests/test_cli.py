@@ -130,6 +130,7 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "snapshots list",
         "snapshots query",
         "snapshots show",
+        "trade",
     ]
 
 

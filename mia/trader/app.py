@@ -52,7 +52,7 @@ def trade(
 ) -> None:
     """Run the trading cycle.
 
-    Example: python -m mia.trader --config demo --out results/demo
+    Example: mia trade --config demo --out results/demo
     """
     if version:
         print(f"mia {mia.__version__}")
