@@ -114,6 +114,7 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "backup verify",
         "calendar import",
         "config show",
+        "data collect",
         "data import",
         "data info",
         "data sides",
