@@ -51,6 +51,7 @@ def test_a_live_book_makes_its_feature_valid_and_the_spread_known(tmp_path) -> N
     assert (np.abs(rows["feature"][good, F6]) <= 1).all()
 
 
+@pytest.mark.slow
 def test_what_is_refused_stays_unknown_in_a_line_each_and_the_run_goes_on(tmp_path, caplog) -> None:
     scenario = tmp_path / "faults.toml"
     scenario.write_text(REFUSED)
