@@ -19,7 +19,6 @@ NO_EFFECT = frozenset(
     {
         "profile.tpo",
         "bars.reversal_ticks",
-        "book.sample_ms",
         "ml.min_trades",
         "risk.max_positions",
     }
@@ -34,6 +33,7 @@ WORDS = {
     "ibkr.account": "as IBKR writes it, `DU...` for paper",
     "live.state_dir": "a folder",
     "live.history": "a store for the warm-up, or none",
+    "live.chain": "a chain of yesterday or an archive of chains, or none",
 }
 """What the model checks by itself."""
 

@@ -125,6 +125,8 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "options levels",
         "options show",
         "replay",
+        "report compare",
+        "report show",
         "snapshots list",
         "snapshots query",
         "snapshots show",
@@ -327,12 +329,53 @@ def test_a_backtest_leaves_its_files_and_says_where(run, tmp_path) -> None:
     assert done.code == 0
     assert done.err == ""
     assert "report: o/report.html" in done.out
-    names = {"trades", "decisions", "equity", "features"}
+    names = {"trades", "decisions", "fills", "sessions", "candles", "equity", "features"}
     expected = {f"{name}.parquet" for name in names} | {"summary.json", "report.html"}
     assert {path.name for path in (tmp_path / "o").iterdir()} == expected
     summary = json.loads((tmp_path / "o" / "summary.json").read_text())
     assert set(summary) >= SUMMARY_KEYS
     assert pq.read_table(tmp_path / "o" / "features.parquet").num_rows == summary["bars"]
+
+
+def test_a_report_is_made_again_from_the_files_of_a_run(run, tmp_path) -> None:
+    run("backtest", *SYNTHETIC, "--out", "o")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "o").iterdir()}
+    for name in ("report.html", "trades.parquet"):
+        assert len(before[name]) > 0
+    (tmp_path / "o" / "report.html").unlink()
+    done = run("report", "o")
+    assert (done.code, done.err) == (0, "")
+    assert "report: o/report.html" in done.out
+    assert {path.name: path.read_bytes() for path in (tmp_path / "o").iterdir()} == before
+    done = run("report", "--out", "apart/page.html", "--json", "o")
+    assert json.loads(done.out) == json.loads(before["summary.json"])
+    assert (tmp_path / "apart" / "page.html").read_bytes() == before["report.html"]
+
+
+def test_a_report_counts_the_variants_that_were_tried(run, tmp_path) -> None:
+    for ratio in ("1.5", "2.5"):
+        run("backtest", *SYNTHETIC, "--set", f"gate.min_rr={ratio}", "--out", f"tried/{ratio}")
+    summary = json.loads(run("report", "tried/1.5", "--trials", "tried", "--json").out)
+    assert summary["selection"]["trials"] == 2
+    stored = json.loads((tmp_path / "tried" / "1.5" / "summary.json").read_text())
+    assert stored["selection"]["trials"] == 2
+    refused(run("report", "tried/1.5", "--trials", "tried/1.5"), 5, "holds no other run")
+
+
+def test_two_runs_are_compared_and_a_folder_without_one_is_refused(run, tmp_path) -> None:
+    run("backtest", *SYNTHETIC, "--out", "a")
+    run("backtest", *SYNTHETIC, "--seed", "2", "--out", "b")
+    same = run("report", "compare", "a", "a")
+    assert (same.code, same.err) == (0, "")
+    assert "every decision, fill and trade is the same" in same.out
+    done = run("report", "compare", "a", "b", "--out", "c.html", "--json")
+    found = json.loads(done.out)
+    assert "data_sha256" in found["comparison"]["identity"]
+    assert "configuration_sha256" not in found["comparison"]["identity"]
+    assert not found["divergence"]["identical"]
+    assert "Where they part" in (tmp_path / "c.html").read_text()
+    refused(run("report", "compare", "a", "nosuch"), 5, "nosuch holds no run")
+    refused(run("report", "nosuch"), 5, "nosuch holds no run")
 
 
 def test_json_is_all_that_a_program_reads(run, exported) -> None:
@@ -574,8 +617,8 @@ def test_the_scripts_of_a_checkout_are_the_commands(tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert json.loads(done.stdout)["sessions"] == 1
     done = process(str(ROOT / "scripts" / "automation_main.py"), "--config", "production")
-    assert done.returncode == 5
-    assert done.stderr.startswith("mia: profile production names no market feed")
+    assert done.returncode == 3
+    assert done.stderr.startswith("mia: set ibkr.port and ibkr.account")
 
 
 def test_the_examples_of_the_page_run(run: Runner, tmp_path: Path) -> None:
@@ -599,7 +642,7 @@ def test_the_examples_of_the_page_run(run: Runner, tmp_path: Path) -> None:
             code = process(*path)
             assert code.returncode == 0, (line, code.stderr)
     # The gateway serves until it is interrupted: it has tests of its own.
-    named = {" ".join(command) for command in commands()} - {"gateway"}
+    named = {" ".join(command) for command in commands()} - {"gateway", "kill"} | {"kill status"}
     assert {" ".join(command) for command in ran} == named
 
 

@@ -1,17 +1,24 @@
 """``mia gateway``: a simulated IB Gateway for anything that speaks the TWS socket protocol."""
 
+import time
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mia import interrupts
 from mia.errors import BrokerError, UsageError
 
 if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
     from mia.gateway.fault_scenario import Fault
     from mia.gateway.options import GatewayOptions
 
 NO_CONTROL = -1
+DAYS_FROM_NOW = 3
 
 
 def gateway(
@@ -43,13 +50,18 @@ def gateway(
     zone: Annotated[str, typer.Option(help="Time zone of the gateway's computer.")] = "US/Central",
     now: Annotated[
         bool,
-        typer.Option(
-            "--now", help="The market runs at the present time: name today or its session."
-        ),
+        typer.Option("--now", help="The market runs at the present time, by the clock."),
     ] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Market time at the start, ISO 8601 with a zone; history lies before."),
+    ] = None,
     while_down: Annotated[
         float, typer.Option(min=0, help="In lock-step, market seconds without a client.")
     ] = 0.0,
+    until_eof: Annotated[
+        bool, typer.Option("--until-eof", help="End when standard input ends, with its writer.")
+    ] = False,
     trades_per_day: Annotated[
         int, typer.Option(min=100, max=5_000_000, help="Activity of the synthetic market.")
     ] = 50_000,
@@ -59,20 +71,21 @@ def gateway(
     Example: mia gateway --port 4002 --market synth:7 --speed 60 --control-port 4102
     """
     import asyncio
-    import time
 
     from mia.gateway.fault_scenario import read_scenario
     from mia.gateway.options import GatewayOptions
 
+    if now and start is not None:
+        raise UsageError("--now is a start of its own: leave out --start")
     if replay is not None:
         if record is not None or faults is not None:
             raise UsageError("a replay adds nothing of its own: leave out --record and --faults")
-        asyncio.run(_replay(replay, host, port))
+        _leave(asyncio.run(_replay(replay, host, port)))
         return
     options = GatewayOptions(
         host=host,
         port=port,
-        source=market,
+        source=_market_of_today(market) if now else market,
         speed=speed,
         lockstep=lockstep,
         lockstep_by_minute=by_minute,
@@ -80,18 +93,49 @@ def gateway(
         version=max_version,
         zone=zone,
         while_down_s=while_down,
-        start=time.time_ns() if now else 0,
+        start=time.time_ns() if now else _instant(start),
         wall=now,
         trades_per_day=trades_per_day,
         accounts=tuple(account or GatewayOptions().accounts),
     )
     scenario = read_scenario(faults) if faults is not None else []
-    asyncio.run(_run(options, scenario, record, control_port))
+    _leave(asyncio.run(_run(options, scenario, record, control_port, until_eof)))
+
+
+def _market_of_today(market: str) -> str:
+    """Date a synthetic market that has no date with the session that runs, or comes next."""
+    if not market.startswith("synth:") or market.count(":") != 1:
+        return market
+    from mia.core import sessions
+
+    session = sessions.session_id(time.time_ns())
+    if not sessions.is_trading_day(session):
+        session = sessions.next_trading_day(session)
+    return f"{market}:{session}:{DAYS_FROM_NOW}"
+
+
+def _instant(text: str | None) -> int:
+    """Read a time as ns UTC, 0 without one."""
+    from datetime import datetime
+
+    if text is None:
+        return 0
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise UsageError(f"--start takes a time with its zone, 2025-03-10T10:00-04:00: {text!r}")
+    return int(moment.timestamp()) * 1_000_000_000
 
 
 async def _run(
-    options: "GatewayOptions", faults: "list[Fault]", record: Path | None, control_port: int
-) -> None:
+    options: "GatewayOptions",
+    faults: "list[Fault]",
+    record: Path | None,
+    control_port: int,
+    until_eof: bool,
+) -> int:
     import asyncio
     from contextlib import AsyncExitStack
 
@@ -123,20 +167,65 @@ async def _run(
                 f"(control {control_port}): {error.strerror or error}"
             ) from None
         _log_to_stderr()
+        if until_eof:
+            _at_eof(hand.shutdown)
         where = f"listening on {options.host}:{gateway.port}"
         print(
             f"{where}, control on 127.0.0.1:{control.port}" if control.port else where, flush=True
         )
-        tasks = [asyncio.create_task(work) for work in (gateway.serve(), hand.ended())]
-        done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        signalled = _signals()
+        works: list[asyncio.Future[Any]] = [
+            signalled,
+            asyncio.ensure_future(gateway.serve()),
+            asyncio.ensure_future(hand.ended()),
+        ]
+        done, waiting = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
         for task in done:
             task.result()
+        return signalled.result() if signalled in done else 0
 
 
-async def _replay(path: Path, host: str, port: int) -> None:
+def _at_eof(act: "Callable[[], None]") -> None:
     import asyncio
+    import sys
+    import threading
+
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        sys.stdin.buffer.read()
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(act)
+
+    threading.Thread(target=read, daemon=True).start()
+
+
+def _signals() -> "asyncio.Future[int]":
+    """Return what is done when the process is told to stop: an exception in the loop could hang."""
+    import asyncio
+    import signal
+
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[int] = loop.create_future()
+
+    def tell(number: int) -> None:
+        if not told.done():
+            told.set_result(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, tell, number)
+    return told
+
+
+def _leave(number: int) -> None:
+    if number:
+        interrupts.stop_as_signalled(number)
+
+
+async def _replay(path: Path, host: str, port: int) -> int:
 
     from mia.gateway.recording import Replay, read_recording
 
@@ -148,7 +237,7 @@ async def _replay(path: Path, host: str, port: int) -> None:
     _log_to_stderr()
     print(f"replaying {path.name} on {host}:{replay.port}", flush=True)
     try:
-        await asyncio.get_running_loop().create_future()
+        return await _signals()
     finally:
         await replay.stop()
 

@@ -84,6 +84,7 @@ class Ibkr(method.Group):
     data_client_id: int = Field(72, ge=1, le=999_999)
     backend: str = Field("ib_insync", pattern="^(ib_insync|ib_async)$")
     connect_s: float = Field(10.0, gt=0, le=120)
+    busy_s: float = Field(60.0, ge=0, le=3600)
     roll_days: int = Field(3, ge=1, le=30)
 
 
@@ -102,6 +103,11 @@ class Live(method.Group):
     reentries: int = Field(3, ge=1, le=100)
     refusals: int = Field(10, ge=1, le=100)
     history: str | None = None
+    book_age_s: float = Field(30.0, ge=2, le=300)
+    chain: str | None = None
+    chain_s: float = Field(60.0, ge=1, le=600)
+    option_lines: int = Field(90, ge=1, le=1000)
+    option_contracts: int = Field(2400, ge=100, le=10_000)
 
 
 class Settings(BaseSettings):

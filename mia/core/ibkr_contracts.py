@@ -67,7 +67,12 @@ class OptionKey(Protocol):
 
     @property
     def expiry(self) -> int:
-        """Date, yyyymmdd."""
+        """Date of settlement, yyyymmdd."""
+        ...
+
+    @property
+    def last_trade(self) -> int:
+        """Date of the last trade, by which the gateway knows it, yyyymmdd."""
         ...
 
     @property
@@ -253,9 +258,9 @@ def choose_front(
     )
     if not open_ones:
         known = ", ".join(f"{contract.name} until {contract.expiry}" for contract in contracts)
-        raise BrokerError(
-            f"no contract has more than {last_days} days to go on {today}: {known or 'none known'}"
-        )
+        if not known:
+            raise BrokerError("the gateway lists no contract to trade: 200, or no permission")
+        raise BrokerError(f"no contract has more than {last_days} days to go on {today}: {known}")
     traded = volumes or {}
     return max(
         open_ones,

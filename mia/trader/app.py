@@ -61,6 +61,8 @@ def trade(
     if loaded.settings.feed == "synth":
         if live:
             raise UsageError("--live has no place in a simulation: choose another profile")
+        if loaded.settings.trading_mode == TradingMode.LIVE.value:
+            raise ConfigError("trading_mode live has no place in a simulation: choose paper")
         with results_folder(out):
             summary = run_demo(loaded, out, console, dry_run=dry_run)
         if as_json:
@@ -74,8 +76,6 @@ def trade(
             f"profile {config} names no market feed: choose feed=ibkr, or --config demo, or "
             "`mia backtest` for recorded data"
         )
-    if loaded.settings.trading_mode == TradingMode.LIVE.value and not live:
-        raise ConfigError("trading_mode live needs --live too: see docs/going-live.md")
     _trade(loaded, state, console, dry_run=dry_run, live=live, as_json=as_json)
 
 
@@ -90,7 +90,8 @@ def _trade(
 ) -> None:
     """Trade on the gateway that the settings name, until stopped."""
     host, port, account = gateway_address(loaded)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    level = logging.WARNING if console.quiet else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
     record = RunRecord()
     options = LiveOptions(
         host,
@@ -103,12 +104,19 @@ def _trade(
     )
     with ExitStack() as stack:
         trader = LiveTrader(loaded, options, stack)
-        console.print(f"account {account} at {host}:{port}, {loaded.settings.trading_mode} mode")
-        console.print(
-            "The feed is IBKR's: it does not say who crossed the spread, so order flow is inferred."
-        )
+        if loaded.settings.trading_mode == TradingMode.LIVE.value:
+            trader.require_armed()
+        for line in (
+            f"account {account} at {host}:{port}, {loaded.settings.trading_mode} mode",
+            "The feed is IBKR's: it does not say who crossed the spread; order flow is inferred.",
+        ):
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
         asyncio.run(watched(trader, record, console))
+    ticks = trader.session.ticks
     result: dict[str, Any] = {
+        "ticks": ticks.accepted,
+        "refused_ticks": sum(ticks.refused.values()),
+        "bars": sum(trader.trader.state.reasons),
         "trades": len(record.trades),
         "net_pnl_usd": sum(trade.net_pnl for trade in record.trades),
         "decisions": len(record.decisions),

@@ -5,6 +5,7 @@ and a backtest of the same tape as the wire shows it decides and fills the same.
 """
 
 import asyncio
+import shutil
 import time
 from contextlib import ExitStack
 from importlib.resources import as_file, files
@@ -14,8 +15,10 @@ from rich.console import Console
 
 from mia.config.settings import LoadedSettings
 from mia.core import sessions
+from mia.data.state_directory import StateDirectory
 from mia.data.tape import synthetic_tape
 from mia.data.wire_tape import as_wire
+from mia.errors import ConfigError, UsageError
 from mia.performance.identity import identity
 from mia.performance.output import write_all
 from mia.performance.recorder import RunRecord
@@ -24,6 +27,7 @@ from mia.trader.gateway_process import gateway_process
 from mia.trader.live import LiveOptions, LiveTrader
 
 ACCOUNT = "DU1234567"
+_MARK = "demo"
 
 
 def run_demo(
@@ -38,12 +42,19 @@ def run_demo(
     """
     from mia.trader.app import watched
 
+    state = _fresh_state(out / "state")
     demo = loaded.settings.demo
     start = int(demo.start.replace("-", ""))
     tape = as_wire(synthetic_tape(demo.seed, start, demo.sessions, demo.trades_per_day))
     console.print(f"{tape.name}, session {tape.first_session}, {loaded.settings.trading_mode} mode")
     record = RunRecord()
     began = time.perf_counter()
+    state, said = out / "state", out / "gateway.log"
+    if state.exists():
+        if not said.exists():
+            raise UsageError(f"{state} is not of a demo: choose another --out")
+        # An earlier demo traded the same session: it must not be remembered.
+        shutil.rmtree(state)
     with ExitStack() as stack:
         scenario = stack.enter_context(as_file(files("mia.trader") / "demo_faults.toml"))
         gateway = stack.enter_context(
@@ -59,14 +70,14 @@ def run_demo(
                     "--by-minute",
                     *(["--faults", str(scenario), "--while-down", "45"] if demo.faults else []),
                 ],
-                out / "gateway.log",
+                said,
             )
         )
         options = LiveOptions(
             gateway.host,
             gateway.port,
             ACCOUNT,
-            out / "state",
+            state,
             record,
             dry_run=dry_run,
             lockstep=True,
@@ -97,3 +108,25 @@ def run_demo(
     summary = summarise(record, facts)
     write_all(out, record, summary, tape, equity)
     return summary
+
+
+def _fresh_state(path: Path) -> Path:
+    """Make a state directory anew: the account of the demo before it died with its gateway.
+
+    Raises
+    ------
+    ConfigError
+        If it is there and no demo made it.
+    AlreadyRunning
+        If a demo is using it.
+    """
+    mark = path / _MARK
+    if path.exists():
+        if not mark.exists():
+            raise ConfigError(f"{path} was not made by a demo: choose another folder with --out")
+        with StateDirectory.open(path):
+            pass
+        shutil.rmtree(path)
+    path.mkdir(mode=0o700, parents=True)
+    mark.touch(mode=0o600)
+    return path

@@ -20,7 +20,7 @@ from mia.config.instruments import INSTRUMENTS, TICK
 from mia.config.settings import LIMIT_NAMES, LoadedSettings
 from mia.core import sessions
 from mia.core.base_types import EventSink, OrderType, TradingMode
-from mia.core.broker_types import OrderTicket
+from mia.core.broker_types import LinkState, OrderTicket
 from mia.core.event_bus import ALL, EventBus
 from mia.core.ibkr_connector import Endpoint, IbkrConnector
 from mia.core.ibkr_contracts import FutureContract
@@ -30,13 +30,13 @@ from mia.data.journal import Journal
 from mia.data.live_ticks import TickGate
 from mia.data.snapshot_files import SnapshotWriter
 from mia.data.state_directory import StateDirectory
-from mia.errors import BrokerError, ConfigError, MiaError
+from mia.errors import BrokerError, ConfigError, DataError, MiaError
 from mia.execution.assembly import fit_settings, market_state
 from mia.execution.clocks import MarketClock, WallClock
 from mia.execution.gate_facts import GateLimits
 from mia.execution.ibkr_broker import IbkrBroker, traded_contract
 from mia.execution.kill_commands import KillCommands, KillStore
-from mia.execution.last_gate import LastGate
+from mia.execution.last_gate import PAPER_PREFIX, LastGate
 from mia.execution.live_links import SessionOptions
 from mia.execution.live_session import LiveSession
 from mia.execution.order_manager import OrderManager
@@ -47,6 +47,8 @@ from mia.execution.trade_snapshotter import TradeSnapshotter
 from mia.execution.world_facts import WorldFacts
 from mia.performance.identity import configuration_hash
 from mia.strategies.session_facts import NewsWindow, no_news_calendar
+from mia.trader.book_feed import BookFeed
+from mia.trader.chain_feed import ChainFeed, ChainPace
 from mia.trader.past import Past
 
 log = logging.getLogger(__name__)
@@ -54,6 +56,7 @@ log = logging.getLogger(__name__)
 _NEW_YORK = ZoneInfo("America/New_York")
 SECOND = 1_000_000_000
 _DAY = 86_400 * SECOND
+_DELAYED, _DELAYED_FROZEN = 3, 4
 _SLOW_NS = 20_000_000
 """What must be durable waits for the disk; longer than this is worth a word."""
 
@@ -186,12 +189,13 @@ class LiveTrader:
             ),
             options.account,
             TradingMode(settings.trading_mode),
-            require_armed=self._require_armed,
+            require_armed=self.require_armed,
             seen=[bracket.order for bracket in manager.ledger.brackets.values()],
             note=lambda kind, payload, ts: journal.append(kind, payload, ts=ts),
         )
         broker = IbkrBroker(manager, gate, facts, dry_run=options.dry_run)
-        plan = fit_settings(loaded, 0)
+        self._chains = self._chain_feed()
+        plan = fit_settings(loaded, 0, options=self._chains is not None)
         state = market_state(plan, first, sessions.next_trading_day(last), 0, record=False)
         self.vix = LiveVix(self._clock.now)
         bus.subscribe("index", self.vix.publish, "vix")
@@ -203,7 +207,11 @@ class LiveTrader:
             bus,
             vix=self.vix,
             news_window=_news(settings.live.history),
+            options=None if self._chains is None else self._chains.snapshots,
         )
+        self._book: BookFeed | None = None
+        if settings.sources.book and not options.lockstep:
+            self._book = BookFeed(state, self._clock.now, settings.live.book_age_s)
         store = KillStore(journal)
         store.attach(self.trader.kill_switch)
 
@@ -252,13 +260,31 @@ class LiveTrader:
         stack.callback(snapshots.stop)
         journal.start_run(configuration_hash(loaded), mia.__version__)
 
+    def _chain_feed(self) -> ChainFeed | None:
+        """Return what follows the options, None if the run does without."""
+        live = self._settings.live
+        if not self._settings.sources.options or self._options.lockstep:
+            return None
+        if live.chain is None:
+            log.warning("options stay unknown: live.chain names no chain of yesterday")
+            return None
+        pace = ChainPace(live.option_lines, live.option_contracts, live.chain_s)
+        return ChainFeed(Path(live.chain), self._clock.now, pace)
+
     def _con_id(self, contract: str) -> int:
         try:
             return self._con_ids[contract]
         except KeyError:
             raise BrokerError(f"the broker's id of {contract} is not known yet") from None
 
-    def _require_armed(self) -> None:
+    def require_armed(self) -> None:
+        """Refuse live trading unless all five locks are open; so is each order judged.
+
+        Raises
+        ------
+        ConfigError
+            Naming every lock that is closed.
+        """
         today = datetime.fromtimestamp(self._clock.now() / SECOND, UTC).astimezone(_NEW_YORK)
         require_armed(
             live_flag=self._options.live_flag,
@@ -300,6 +326,7 @@ class LiveTrader:
             client_id,
             options.account,
             connect_timeout=self._settings.ibkr.connect_s,
+            busy_for=self._settings.ibkr.busy_s,
             lockstep=options.lockstep,
         )
         if options.lockstep:
@@ -311,6 +338,11 @@ class LiveTrader:
                 backoff_most=1.0,
             )
         return endpoint
+
+    def _data_endpoint(self) -> Endpoint:
+        endpoint = self._endpoint(self._settings.ibkr.data_client_id)
+        # No order goes through it: nothing need be kept for one.
+        return replace(endpoint, messages=replace(endpoint.messages, kept_for_orders=0))
 
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Connect, reconcile, warm up, trade until told to stop.
@@ -328,7 +360,7 @@ class LiveTrader:
         ibkr = self._settings.ibkr
         session = self.session
         market = IbkrConnector(
-            self._endpoint(ibkr.data_client_id),
+            self._data_endpoint(),
             market=session,
             backend=ibkr.backend,
             clock=self._clock.now,
@@ -356,12 +388,17 @@ class LiveTrader:
         try:
             await market.connect()
             contract = await self._resolve(market)
+            if self._options.now is None:
+                await _require_live_data(market, contract)
             await orders.connect()
             watchers = [asyncio.create_task(self._watch(link)) for link in (market, orders)]
+            if not self._options.lockstep:
+                watchers.append(asyncio.create_task(self._attend()))
             await self._ask_margins(orders)
             await self._ask_equity(orders)
             await self._subscribe(market, contract)
             await self._prepare(market, contract)
+            watchers += await self._open_sources(market, contract)
             session.start()
             started()
             await session.run()
@@ -373,12 +410,30 @@ class LiveTrader:
                     await link.disconnect()
             self._journal.end_run()
 
+    async def _attend(self) -> None:
+        """See to protection and commands while the past is learned: that may take minutes."""
+        while not self.session.is_ready:
+            self.session.beat()
+            await asyncio.sleep(1.0)
+
     async def _subscribe(self, market: IbkrConnector, contract: FutureContract) -> None:
         self._contract = contract
         self.session.ticks.start_contract(contract.name)
         wait = 0.0 if self._options.lockstep else 2.0
         await market.subscribe_quotes(contract, wait)
         await market.subscribe_trades(contract, wait)
+
+    async def _open_sources(
+        self, market: IbkrConnector, contract: FutureContract
+    ) -> list[asyncio.Task[None]]:
+        """Subscribe to what the cycle can do without; return what follows it."""
+        tasks = []
+        if self._book is not None:
+            await self._book.open(market, contract)
+            tasks.append(asyncio.create_task(self._book.watch()))
+        if self._chains is not None:
+            tasks.append(asyncio.create_task(self._chains.run(market)))
+        return tasks
 
     async def _prepare(self, market: IbkrConnector, contract: FutureContract) -> None:
         """Learn the past, and subscribe to what else the cycle looks at."""
@@ -417,11 +472,15 @@ class LiveTrader:
         if front.name == old.name:
             return
         self.session.drain()
+        if self._book is not None:
+            await self._book.close(market)
         for words in ("quotes", "trades"):
             await market.unsubscribe(f"{words} of {old.name}")
         await self._learn_ids(market, front.name)
         self.session.status.start_contract()
         await self._subscribe(market, front)
+        if self._book is not None:
+            await self._book.open(market, front)
         log.warning("rolled from %s to %s", old.name, front.name)
 
     def _listen(self) -> None:
@@ -497,6 +556,20 @@ class LiveTrader:
             risk.equity = risk.equity_high = worth
 
 
+async def _require_live_data(market: IbkrConnector, contract: FutureContract) -> None:
+    try:
+        kind = await market.data_type(contract)
+    except BrokerError as error:
+        if market.state is not LinkState.READY:
+            raise
+        raise DataError(f"{error}: subscribe to CME data for the API at the broker") from None
+    if kind in (_DELAYED, _DELAYED_FROZEN):
+        raise DataError(
+            f"the gateway has only delayed data of {contract.name}: subscribe to CME data at the "
+            "broker, and end other sessions of the same user"
+        )
+
+
 class LiveVix:
     """VIX as the feed last told it.
 
@@ -555,4 +628,11 @@ def gateway_address(loaded: LoadedSettings) -> tuple[str, int, str]:
         raise ConfigError("ibkr.orders_client_id and ibkr.data_client_id must differ")
     assert ibkr.port is not None
     assert ibkr.account is not None
+    mode = loaded.settings.trading_mode
+    if (mode == TradingMode.LIVE.value) == ibkr.account.startswith(PAPER_PREFIX):
+        kind = "paper" if mode == TradingMode.LIVE.value else "live"
+        raise ConfigError(
+            f"trading_mode is {mode}, but {ibkr.account} is a {kind} account "
+            f"(those of paper begin with {PAPER_PREFIX}): correct one of them"
+        )
     return ibkr.host, ibkr.port, ibkr.account
