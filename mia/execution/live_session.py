@@ -63,6 +63,14 @@ class LiveSession:
         Called after the data connection was lost, before anything is decided on new data.
     rest : Rest, optional
         Called once in each break between sessions.
+    own_feed : bool
+        Trades come from a feed of their own; the data connection then tells the time, and indices.
+    pull : callable, optional
+        With such a feed and in lock-step: takes what the market did up to a time (ns UTC).
+    feed_fault : callable
+        Says why that feed cannot be trusted now, empty if it can.
+    closed_until : int
+        Bars that ended by then (ns UTC) were closed by the clock.
     journal_fault : callable
         Says why the journal does not take everything, empty if it does.
     status : MarketStatus
@@ -89,6 +97,10 @@ class LiveSession:
         self.relay = OrderRelay(broker.manager, self)
         self.repair: Repair | None = None
         self.rest: Rest | None = None
+        self.own_feed = False
+        self.pull: Callable[[int], None] | None = None
+        self.feed_fault: Callable[[], str] = str
+        self.closed_until = 0
         self.journal_fault: Callable[[], str] = str
         self.status = MarketStatus()
         self.market_link = LinkState.DISCONNECTED
@@ -155,12 +167,28 @@ class LiveSession:
         log.info("market data %s%s", state.value, f": {reason}" if reason else "")
         if state is not LinkState.READY:
             self._asked.discard("market")
-            if before is LinkState.READY and self._lost_at is None and self.is_ready:
-                self.drain()
-                self._lost_at = self.ticks.newest
-                self.ticks.lose_quote()
+            if before is LinkState.READY and (self.options.lockstep or not self.own_feed):
+                self.lose_data()
         elif self.is_ready:
             self._resume()
+
+    def on_feed(self) -> None:
+        """Note that the gate has got trades of a feed of their own."""
+        self.heard_at = time.monotonic()
+        self._schedule()
+
+    def lose_data(self) -> None:
+        """Decide nothing on new trades until `repair` has filled the hole that begins now."""
+        if self._lost_at is None and self.is_ready:
+            self.drain()
+            self._lost_at = self.ticks.newest
+            self.ticks.lose_quote()
+            self._resume()
+
+    @property
+    def is_mending(self) -> bool:
+        """Whether a hole in the data is being repaired."""
+        return self._lost_at is not None
 
     def on_server_time(self, ts: int) -> None:
         """Take the time of the gateway from the data connection."""
@@ -300,6 +328,8 @@ class LiveSession:
             return "a hole in the data is being repaired"
         if self._market is not None and not self._market.is_live_data:
             return "market data are not live"
+        if told := self.feed_fault():
+            return told
         fault = self.ticks.fault(self._clock.now())
         if fault is DataFault.STALE and not self.options.lockstep:
             return "no tick came in regular hours"
@@ -391,7 +421,8 @@ class LiveSession:
             if self.is_ready and self._lost_at is None:
                 self.trader.check(now)
                 if not self.options.lockstep:
-                    self.trader.advance_clock(now - round(self.options.close_grace_s * SECOND))
+                    self.closed_until = now - round(self.options.close_grace_s * SECOND)
+                    self.trader.advance_clock(self.closed_until)
             self._store.save(now)
             self._use_break(now)
             if self.trader.kill_switch.state is TradingState.EMERGENCY:
@@ -477,6 +508,11 @@ class LiveSession:
 
     def _step(self, ts: int) -> None:
         self.heard_at = time.monotonic()
+        if self.pull is not None:
+            try:
+                self.pull(ts)
+            except Exception as error:
+                self.fail(error)
         self.drain()
         if self._failure is not None:
             return

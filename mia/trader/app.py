@@ -25,6 +25,8 @@ from mia.trader.live import LiveOptions, LiveTrader, gateway_address
 from mia.trader.panel import panel, report_lines
 
 _REFRESH_S = 0.25
+DEMO = "demo"
+"""Profile that simulates; any other trades on the gateway that the settings name."""
 
 app = typer.Typer(add_completion=False)
 
@@ -58,7 +60,10 @@ def trade(
         return
     loaded = load_settings(config, assignments or ())
     console = Console(stderr=True, quiet=quiet)
-    if loaded.settings.feed == "synth":
+    simulated = loaded.settings.feed == "synth" or (
+        loaded.settings.feed == "sierra" and loaded.profile == DEMO
+    )
+    if simulated:
         if live:
             raise UsageError("--live has no place in a simulation: choose another profile")
         with results_folder(out):
@@ -71,8 +76,8 @@ def trade(
         return
     if loaded.settings.feed == "none":
         raise DataError(
-            f"profile {config} names no market feed: choose feed=ibkr, or --config demo, or "
-            "`mia backtest` for recorded data"
+            f"profile {config} names no market feed: choose feed=sierra, iqfeed or ibkr, or "
+            "--config demo, or `mia backtest` for recorded data"
         )
     if loaded.settings.trading_mode == TradingMode.LIVE.value and not live:
         raise ConfigError("trading_mode live needs --live too: see docs/going-live.md")
@@ -104,9 +109,13 @@ def _trade(
     with ExitStack() as stack:
         trader = LiveTrader(loaded, options, stack)
         console.print(f"account {account} at {host}:{port}, {loaded.settings.trading_mode} mode")
-        console.print(
-            "The feed is IBKR's: it does not say who crossed the spread, so order flow is inferred."
-        )
+        if loaded.settings.feed == "ibkr":
+            console.print(
+                "The feed is IBKR's: it does not say who crossed the spread, so order flow is "
+                "inferred."
+            )
+        else:
+            console.print(f"trades come from {loaded.settings.feed}, orders go to IBKR")
         asyncio.run(watched(trader, record, console))
     result: dict[str, Any] = {
         "trades": len(record.trades),

@@ -1,12 +1,15 @@
 """The demo: a synthetic session, traded over TCP on a simulated gateway that fails once.
 
 The gateway runs in a process of its own and in lock-step, so the run is the same on any machine,
-and a backtest of the same tape as the wire shows it decides and fills the same.
+and a backtest of the same tape as the wire shows it decides and fills the same. With
+``feed=sierra`` the trades come from a `.scid` file that another process appends to in step with
+the market, with the exact side of each; orders go to the gateway.
 """
 
 import asyncio
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from importlib.resources import as_file, files
 from pathlib import Path
 
@@ -22,6 +25,7 @@ from mia.performance.recorder import RunRecord
 from mia.performance.summary import RunFacts, summarise
 from mia.trader.gateway_process import gateway_process
 from mia.trader.live import LiveOptions, LiveTrader
+from mia.trader.sierra_process import sierra_process
 
 ACCOUNT = "DU1234567"
 
@@ -40,7 +44,10 @@ def run_demo(
 
     demo = loaded.settings.demo
     start = int(demo.start.replace("-", ""))
-    tape = as_wire(synthetic_tape(demo.seed, start, demo.sessions, demo.trades_per_day))
+    from_file = loaded.settings.feed == "sierra"
+    tape = synthetic_tape(demo.seed, start, demo.sessions, demo.trades_per_day)
+    if not from_file:
+        tape = as_wire(tape)
     console.print(f"{tape.name}, session {tape.first_session}, {loaded.settings.trading_mode} mode")
     record = RunRecord()
     began = time.perf_counter()
@@ -62,6 +69,17 @@ def run_demo(
                 out / "gateway.log",
             )
         )
+        pace = None
+        if from_file:
+            files_of_sierra = out / "sierra"
+            files_of_sierra.mkdir(exist_ok=True)
+            market = (demo.seed, start, demo.sessions, demo.trades_per_day)
+            writer = sierra_process(
+                files_of_sierra, market, demo.flush_ms, out / "sierra_writer.log"
+            )
+            pace = stack.enter_context(writer).pace
+            loaded = _reading(loaded, files_of_sierra)
+            console.print(f"trades from {files_of_sierra}, flushed every {demo.flush_ms} ms")
         options = LiveOptions(
             gateway.host,
             gateway.port,
@@ -72,6 +90,7 @@ def run_demo(
             lockstep=True,
             now=sessions.session_open(tape.first_session),
             end=int(sessions.session_table(tape.last_session, tape.last_session)["t_end"][0]),
+            pace=pace,
         )
         trader = LiveTrader(loaded, options, stack)
         console.print(f"simulated gateway on {gateway.host}:{gateway.port}, account {ACCOUNT}")
@@ -97,3 +116,10 @@ def run_demo(
     summary = summarise(record, facts)
     write_all(out, record, summary, tape, equity)
     return summary
+
+
+def _reading(loaded: LoadedSettings, folder: Path) -> LoadedSettings:
+    """Return settings that read a folder's `.scid` files."""
+    settings = loaded.settings
+    sierra = settings.sierra.model_copy(update={"folder": str(folder)})
+    return replace(loaded, settings=settings.model_copy(update={"sierra": sierra}))
