@@ -120,6 +120,7 @@ class FeedIntake:
             self._fault = ""
         self.delay_ns = batch.delay_ns
         block = batch.block
+        session.hear_feed(int(block.ts_event[-1]))
         joins = session.is_mending or not session.is_ready
         if not session.options.lockstep and not joins:
             block = self._timely(block)

@@ -172,9 +172,16 @@ class LiveSession:
         elif self.is_ready:
             self._resume()
 
+    def hear_feed(self, ts: int) -> None:
+        """Note that trades up to a time (ns UTC) have come from a feed of their own."""
+        if self.options.lockstep:
+            # The gateway alone says how late it is.
+            self.heard_at = time.monotonic()
+        else:
+            self._hear(ts)
+
     def on_feed(self) -> None:
-        """Note that the gate has got trades of a feed of their own."""
-        self.heard_at = time.monotonic()
+        """Let the cycle take what the gate has got from a feed of its own."""
         self._schedule()
 
     def lose_data(self) -> None:

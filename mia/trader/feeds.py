@@ -107,6 +107,23 @@ def open_feed(
     return IqfeedFeed(settings, session, intake, market, contract, clock, store)
 
 
+def require_feed(settings: Settings) -> None:
+    """Hold the settings of the feed against what is there.
+
+    Raises
+    ------
+    ConfigError
+        If something that it needs is not set or not there.
+    """
+    if settings.feed != "sierra":
+        return
+    folder = settings.sierra.folder
+    if folder is None:
+        raise ConfigError("set sierra.folder to Sierra Chart's data folder, with the .scid files")
+    if not Path(folder).is_dir():
+        raise ConfigError(f"sierra.folder {folder} is no folder: name Sierra Chart's data folder")
+
+
 def feed_delay(settings: Settings) -> float:
     """Return the longest delay (s) with which trades of the feed are new."""
     return {"sierra": settings.sierra.delay_s, "iqfeed": settings.iqfeed.delay_s}.get(
@@ -128,9 +145,7 @@ class SierraFeed:
         store: Path | None,
         pace: Pace | None,
     ) -> None:
-        folder = settings.sierra.folder
-        if folder is None:
-            raise ConfigError("set sierra.folder to Sierra Chart's data folder")
+        require_feed(settings)
         self._session, self._intake, self._market = session, intake, market
         self._contract = contract
         self._pace = pace
@@ -140,7 +155,7 @@ class SierraFeed:
         self._start = sessions.session_open(day) if trades else clock.now()
         self._past = Past(session, market, contract, store, exact=True)
         self._connector = SierraConnector(
-            Path(folder),
+            Path(settings.sierra.folder or ""),
             self._fronts,
             clock,
             start=self._start,

@@ -48,7 +48,7 @@ from mia.execution.trade_snapshotter import TradeSnapshotter
 from mia.execution.world_facts import WorldFacts
 from mia.performance.identity import configuration_hash
 from mia.strategies.session_facts import NewsWindow, no_news_calendar
-from mia.trader.feeds import OWN_FEEDS, Feed, Pace, feed_delay, open_feed
+from mia.trader.feeds import OWN_FEEDS, Feed, Pace, feed_delay, open_feed, require_feed
 from mia.trader.past import Past
 
 log = logging.getLogger(__name__)
@@ -138,6 +138,7 @@ class LiveTrader:
 
     def __init__(self, loaded: LoadedSettings, options: LiveOptions, stack: ExitStack) -> None:
         settings = loaded.settings
+        require_feed(settings)
         self._settings, self._options = settings, options
         self._stated_limits = {
             name.upper(): getattr(settings, name) for name in LIMIT_NAMES if name in loaded.origin

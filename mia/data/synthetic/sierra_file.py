@@ -12,7 +12,7 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from mia.core.scid_records import EPOCH_US
+from mia.core.scid_records import EPOCH_US, RECORD_DTYPE
 from mia.data.exporters import SCID_HEAD, scid_records
 from mia.data.synthetic.market import SyntheticMarket
 
@@ -38,7 +38,7 @@ class SierraFiles:
         self._blocks = market.blocks()
         self._flush_ns = flush_ms * 1_000_000
         self._path = folder
-        self._records: NDArray[np.void] = np.empty(0)
+        self._records: NDArray[np.void] = np.empty(0, RECORD_DTYPE)
         self._written = 0
         self._started: set[Path] = set()
         self._more = self._next()
