@@ -123,6 +123,7 @@ def test_a_recording_is_served_by_the_command(tmp_path) -> None:
     ("options", "code", "why"),
     [
         (["--market", "nowhere"], 2, "unknown market 'nowhere'"),
+        (["--market", "ftp:x"], 2, "unknown market"),
         (["--market", "store:/no/such/folder"], 5, "/no/such/folder"),
         (["--max-version", "201"], 2, "the server version must be 157 to 178"),
         (["--speed", "0"], 2, "speed must be above 0"),

@@ -61,7 +61,7 @@ def process(*arguments: object, word: str) -> Iterator[tuple[subprocess.Popen[st
 @contextmanager
 def gateway(version: int = 176) -> Iterator[int]:
     market = ("--market", "synth:3", "--speed", "20")
-    arguments = ("-m", "mia.gateway", "--port", 0, "--version", version, *market)
+    arguments = ("-m", "mia.cli", "gateway", "--port", 0, "--max-version", version, *market)
     with process(*arguments, word="listening") as (_, line):
         yield int(line.rsplit(":", 1)[1])
 

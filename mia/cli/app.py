@@ -5,29 +5,30 @@ from typing import Annotated
 import typer
 
 import mia
-from mia.cli import backtest, config, data, gateway, kill, options, snapshots
+from mia.cli import backtest, backup, config, data, gateway, kill, options, snapshots, trade
 from mia.command_line import EXIT_CODES
 
 app = typer.Typer(
     no_args_is_help=True,
-    help="MIA: order-flow trading of E-mini S&P 500 futures.",
     epilog=EXIT_CODES,
 )
 app.command()(backtest.backtest)
 app.command()(backtest.replay)
 app.command()(gateway.gateway)
-app.command(
-    context_settings={
-        "allow_extra_args": True,
-        "ignore_unknown_options": True,
-        "help_option_names": [],
-    }
-)(kill.kill)
+for passed_on in (trade.trade, kill.kill):
+    app.command(
+        context_settings={
+            "allow_extra_args": True,
+            "ignore_unknown_options": True,
+            "help_option_names": [],
+        }
+    )(passed_on)
 app.add_typer(data.data, name="data")
 app.add_typer(data.calendar, name="calendar")
 app.add_typer(config.config, name="config")
 app.add_typer(options.options, name="options")
 app.add_typer(snapshots.snapshots, name="snapshots")
+app.add_typer(backup.backup, name="backup")
 
 
 def _version(shown: bool) -> None:
@@ -42,4 +43,7 @@ def top(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    """MIA: order-flow trading of E-mini S&P 500 futures."""
+    """MIA: order-flow trading of E-mini S&P 500 futures.
+
+    Example: mia trade --config demo --out results/demo
+    """

@@ -1,5 +1,6 @@
 """``mia gateway``: a simulated IB Gateway for anything that speaks the TWS socket protocol."""
 
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from mia.gateway.options import GatewayOptions
 
 NO_CONTROL = -1
+DAYS_FROM_NOW = 3
 
 
 def gateway(
@@ -43,9 +45,7 @@ def gateway(
     zone: Annotated[str, typer.Option(help="Time zone of the gateway's computer.")] = "US/Central",
     now: Annotated[
         bool,
-        typer.Option(
-            "--now", help="The market runs at the present time: name today or its session."
-        ),
+        typer.Option("--now", help="The market runs at the present time, by the clock."),
     ] = False,
     while_down: Annotated[
         float, typer.Option(min=0, help="In lock-step, market seconds without a client.")
@@ -59,7 +59,6 @@ def gateway(
     Example: mia gateway --port 4002 --market synth:7 --speed 60 --control-port 4102
     """
     import asyncio
-    import time
 
     from mia.gateway.fault_scenario import read_scenario
     from mia.gateway.options import GatewayOptions
@@ -72,7 +71,7 @@ def gateway(
     options = GatewayOptions(
         host=host,
         port=port,
-        source=market,
+        source=_market_of_today(market) if now else market,
         speed=speed,
         lockstep=lockstep,
         lockstep_by_minute=by_minute,
@@ -87,6 +86,18 @@ def gateway(
     )
     scenario = read_scenario(faults) if faults is not None else []
     asyncio.run(_run(options, scenario, record, control_port))
+
+
+def _market_of_today(market: str) -> str:
+    """Date a synthetic market that has no date with the session that runs, or comes next."""
+    if not market.startswith("synth:") or market.count(":") != 1:
+        return market
+    from mia.core import sessions
+
+    session = sessions.session_id(time.time_ns())
+    if not sessions.is_trading_day(session):
+        session = sessions.next_trading_day(session)
+    return f"{market}:{session}:{DAYS_FROM_NOW}"
 
 
 async def _run(

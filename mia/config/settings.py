@@ -85,6 +85,7 @@ class Ibkr(method.Group):
     data_client_id: int = Field(72, ge=1, le=999_999)
     backend: str = Field("ib_insync", pattern="^(ib_insync|ib_async)$")
     connect_s: float = Field(10.0, gt=0, le=120)
+    busy_s: float = Field(60.0, ge=0, le=3600)
     roll_days: int = Field(3, ge=1, le=30)
 
 

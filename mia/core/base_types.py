@@ -532,7 +532,14 @@ class BracketOrder:
 
 @dataclass(frozen=True, slots=True)
 class Fill:
-    """One execution."""
+    """One execution.
+
+    Attributes
+    ----------
+    price, reference_price : int
+        Ticks: paid, and asked for: the price of a limit or stop order, or that of the market for
+        an order at market.
+    """
 
     bracket_id: str
     role: OrderRole

@@ -29,7 +29,8 @@ CRASH_POINTS = (
     "before_latch",
     "after_latch",
     "before_command_done",
-    "before_snapshot",
+    "before_cycle_saved",
+    "after_cycle_saved",
 )
 """Every place there is; `crash_point` takes no other."""
 

@@ -176,6 +176,18 @@ class IbkrConnector(IbkrConnection):
         """Subscribe to every change of the best bid and ask; see `subscribe_trades`."""
         await self._data().subscribe_ticks(contract, "BidAsk", confirm=confirm)
 
+    async def data_type(self, contract: FutureContract, confirm: float = 2.0) -> int:
+        """Return the type of a contract's data: 1 live, 2 frozen, 3 delayed, 4 both.
+
+        Ticks do not tell it; this asks by a subscription that is closed again.
+
+        Raises
+        ------
+        BrokerError
+            If the gateway refuses.
+        """
+        return await self._data().data_type(contract, confirm)
+
     async def subscribe_index(
         self, symbol: str, *, require_live: bool = True, confirm: float = 2.0
     ) -> None:

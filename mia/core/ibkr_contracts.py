@@ -253,9 +253,9 @@ def choose_front(
     )
     if not open_ones:
         known = ", ".join(f"{contract.name} until {contract.expiry}" for contract in contracts)
-        raise BrokerError(
-            f"no contract has more than {last_days} days to go on {today}: {known or 'none known'}"
-        )
+        if not known:
+            raise BrokerError("the gateway lists no contract to trade: 200, or no permission")
+        raise BrokerError(f"no contract has more than {last_days} days to go on {today}: {known}")
     traded = volumes or {}
     return max(
         open_ones,

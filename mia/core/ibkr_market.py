@@ -111,6 +111,22 @@ class MarketData:
                 "delayed) instead of live: subscribe to it at the broker"
             )
 
+    async def data_type(self, contract: FutureContract, confirm: float = 2.0) -> int:
+        """Return the type of the data of a contract; see `IbkrConnector`."""
+        wire = self._wire_contract(contract)
+        client = self._session.client
+        stream = Stream(
+            key=f"level 1 of {contract.name}",
+            name=contract.name,
+            open=lambda number: client.reqMktData(number, wire, "", False, False, []),
+            close=client.cancelMktData,
+            take=lambda stream, fields: None,
+            live_only=True,
+        )
+        await self._subscribe(stream, confirm)
+        await self.unsubscribe(stream.key)
+        return stream.data_type
+
     async def subscribe_depth(
         self, contract: FutureContract, rows: int, on_depth: Callable[[DepthBook], None]
     ) -> None:

@@ -88,7 +88,8 @@ class Session(Channel):
                     ClientIdInUseError(
                         f"client id {self.endpoint.client_id} is in use at "
                         f"{self.endpoint.host}:{self.endpoint.port}: end the other program, or "
-                        "wait until the gateway forgets it"
+                        f"wait until the gateway forgets it (asked for the same id every "
+                        f"{self.endpoint.busy_every:g} s, for {self.endpoint.busy_for:g} s)"
                     )
                 )
             return

@@ -66,9 +66,9 @@ def sharpe(pnl: Floats, per_year: int = SESSIONS_PER_YEAR) -> Ratio:
     Returns
     -------
     Ratio
-        nan below two sessions or without variance. The standard error allows for skewness and
-        kurtosis: Mertens (2002), as in Bailey and Lopez de Prado (2012), "The Sharpe ratio
-        efficient frontier", equation 5.
+        nan below two sessions or without variance. The standard error, `sharpe_error`, allows for
+        skewness and kurtosis: Bailey and Lopez de Prado (2012), "The Sharpe ratio efficient
+        frontier".
     """
     n = len(pnl)
     if n < 2:
@@ -81,9 +81,29 @@ def sharpe(pnl: Floats, per_year: int = SESSIONS_PER_YEAR) -> Ratio:
     standard = (pnl - np.mean(pnl)) / float(np.std(pnl))
     skew = float(np.mean(standard**3))
     kurtosis = float(np.mean(standard**4))
-    variance = (1.0 - skew * ratio + (kurtosis - 1.0) / 4.0 * ratio**2) / (n - 1)
     scale = sqrt(per_year)
-    return Ratio(ratio * scale, sqrt(max(0.0, variance)) * scale)
+    return Ratio(ratio * scale, sharpe_error(ratio, n, skew, kurtosis) * scale)
+
+
+def sharpe_error(ratio: float, sessions: int, skewness: float, kurtosis: float) -> float:
+    """Return the standard error of a Sharpe ratio from the moments of its sample.
+
+    Parameters
+    ----------
+    ratio : float
+        Per session, not annualised.
+    sessions : int
+        At least 2.
+    skewness, kurtosis : float
+        Standardised moments; 0 and 3 for a normal.
+
+    Returns
+    -------
+    float
+        Per session; Mertens (2002), as in Bailey and Lopez de Prado (2012), equation 5.
+    """
+    variance = 1.0 - skewness * ratio + (kurtosis - 1.0) / 4.0 * ratio**2
+    return sqrt(max(0.0, variance / (sessions - 1)))
 
 
 def sortino(pnl: Floats, per_year: int = SESSIONS_PER_YEAR, seed: int = 0) -> Ratio:

@@ -22,6 +22,7 @@ from mia.data.journal_schema import (
     JournalHead,
     link,
 )
+from mia.data.state_files import write_private
 from mia.errors import JournalError
 
 _HEAD_SIZE = 52
@@ -198,7 +199,7 @@ def set_aside(journal: Path, reason: str, database: sqlite3.Connection | None) -
         # An open file cannot be renamed there; the close may move pages from the log.
         database.close()
     try:
-        note.write_text(f"{reason}\n", encoding="utf-8")
+        write_private(note, f"{reason}\n")
         # The head goes last: as long as it stands, what is left cannot pass for a new journal.
         for part in _PARTS:
             with suppress(FileNotFoundError):

@@ -14,6 +14,7 @@ from mia.core.broker_types import (
     OpenOrderReport,
     StatusReport,
 )
+from mia.core.crash_points import crash_point
 from mia.execution.order_recorder import OrderRecorder
 from mia.execution.order_sender import OrderSettings
 from mia.execution.order_states import (
@@ -150,6 +151,7 @@ class BrokerReports:
         if known is not None and report.revision <= known.revision:
             return leg
         late = leg.state in (LegState.CANCELLED, LegState.REJECTED) and not leg.missing
+        crash_point("before_fill_stored")
         self._log.record(
             "execution",
             {
@@ -164,6 +166,7 @@ class BrokerReports:
                 "ts": report.ts,
             },
         )
+        crash_point("after_fill_stored")
         self.touched.add(report.contract)
         execution = leg.executions[report.identity]
         if report.exec_id in self._early_costs:

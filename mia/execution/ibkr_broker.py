@@ -120,8 +120,15 @@ class IbkrBroker:
         return self.manager.position(bracket_id)
 
     def is_open(self, bracket_id: str) -> bool:
-        """Whether a bracket has a position, an entry that may still fill, or fills to come."""
-        return self.manager.is_open(bracket_id)
+        """Whether a bracket has a position, an entry that may still fill, or fills to come.
+
+        The cycle books one that is not: what fills of it later on are orphans.
+        """
+        if self.manager.is_open(bracket_id):
+            return True
+        if self._current == bracket_id:
+            self._current = ""
+        return False
 
     def poll(self) -> Sequence[Fill]:
         """Return the fills of the bracket at work since the last call, in the order told."""

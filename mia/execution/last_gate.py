@@ -15,7 +15,7 @@ from mia.errors import MiaError
 from mia.execution.gate_facts import MINUTE, GateFacts, GateLimits, Refusal, Refused
 from mia.execution.order_states import UNITS
 
-_PAPER_PREFIX = "D"
+PAPER_PREFIX = "D"
 
 
 class LastGate:
@@ -160,7 +160,7 @@ class LastGate:
             return Refusal(
                 Refused.ACCOUNT, f"account is {facts.account!r}, meant is {self._account!r}"
             )
-        paper = facts.account.startswith(_PAPER_PREFIX)
+        paper = facts.account.startswith(PAPER_PREFIX)
         if self._mode is TradingMode.LIVE:
             if paper:
                 return Refusal(Refused.MODE, f"mode is live and {facts.account} a paper account")

@@ -465,16 +465,16 @@ class LiveSession:
             self._commands.done("no entry works and nothing is held")
 
     def _leave_nothing(self) -> None:
-        """Cancel our entry and close our position, as far as the broker can be reached."""
-        position = self.trader.position
-        if position is None:
-            return
+        """Cancel our entries and close our positions, as far as the broker can be reached."""
         now = self._clock.now()
-        try:
-            self.broker.cancel_entry(position.trade_id, now)
-            self.broker.flatten(position.trade_id, now)
-        except MiaError as error:
-            log.error("could not close %s: %s", position.trade_id, error)
+        # What the cycle holds may be what went wrong: the ledger knows everything that is ours.
+        for bracket in self.manager.ledger.live():
+            name = bracket.order.bracket_id
+            try:
+                self.broker.cancel_entry(name, now)
+                self.broker.flatten(name, now)
+            except MiaError as error:
+                log.error("could not close %s: %s", name, error)
 
     def _leave_entry(self) -> None:
         """Cancel an entry that works; a position keeps its stop and its target."""
@@ -486,11 +486,10 @@ class LiveSession:
     async def _farewell(self, *, flat: bool) -> None:
         """Give the broker time to cancel what works and, if asked, to close what is held."""
         until = time.monotonic() + _FAREWELL_S
-        position = self.trader.position
-        while position is not None and time.monotonic() < until:
-            name = position.trade_id
-            left = self.manager.is_open(name) if flat else self.manager.is_working(name)
-            if not left or self.manager.link is not LinkState.READY:
+        names = [bracket.order.bracket_id for bracket in self.manager.ledger.live()]
+        while time.monotonic() < until:
+            left = self.manager.is_open if flat else self.manager.is_working
+            if not any(map(left, names)) or self.manager.link is not LinkState.READY:
                 return
             self.manager.check()
             if self.options.lockstep:

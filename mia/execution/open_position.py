@@ -102,8 +102,10 @@ class Position:
                 average,
             )
             return True
-        self.closed += fill.quantity
-        self._exit_value += fill.price * fill.quantity
+        # Two exits may fill at once; what brings the turned position back undoes the second.
+        quantity = -fill.side * self.decision.proposal.side * fill.quantity
+        self.closed += quantity
+        self._exit_value += fill.price * quantity
         self.ts_exit = fill.ts
         if self.exit_reason is None:
             self.exit_reason = _EXITS.get(fill.role)

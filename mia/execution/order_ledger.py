@@ -242,7 +242,9 @@ class OrderLedger:
         if leg.may_fill and BrokerStatus(p["status"]) in _ACTIVE:
             if p["price"] == leg.wanted_price and p["quantity"] == leg.wanted_quantity:
                 leg.price, leg.quantity = leg.wanted_price, leg.wanted_quantity
-            elif not leg.changing:
+            elif not leg.changing or p["price"] == leg.wanted_price != leg.price:
+                # A new price is confirmed with the size that the broker has: it lets the exits
+                # follow what is open while our change is under way.
                 leg.price, leg.quantity = p["price"], p["quantity"]
                 leg.wanted_price, leg.wanted_quantity = leg.price, leg.quantity
             self._after_fill(leg)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 
 from mia.core.base_types import BracketOrder, OrderRole, OrderType
 from mia.core.broker_types import OrderTicket, OrderWire
+from mia.core.crash_points import crash_point
 from mia.errors import BrokerError
 from mia.execution.order_recorder import OrderRecorder
 from mia.execution.order_states import Bracket, Leg
@@ -17,6 +18,16 @@ from mia.execution.order_states import Bracket, Leg
 SECOND = 1_000_000_000
 
 _REDUCE_WITH_BLOCK = 2
+
+_SENT = {
+    OrderRole.ENTRY: "after_entry_sent",
+    OrderRole.STOP: "after_stop_sent",
+    OrderRole.TARGET: "after_target_sent",
+}
+_ADDED = {
+    OrderRole.FLATTEN: ("before_flatten", "after_flatten_sent"),
+    OrderRole.STOP: ("before_protect", "after_protect_sent"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,13 +131,16 @@ class OrderSender:
             "con_id": self._settings.con_id(order.contract),
             "legs": legs,
         }
+        crash_point("before_intent")
         self._log.record("bracket", payload, must=True)
+        crash_point("after_intent")
         bracket = self._log.ledger.brackets[name]
         staged: list[Leg] = []
         try:
             for leg in bracket.legs.values():
                 self._place(bracket, leg, transmit=leg.role is OrderRole.TARGET)
                 staged.append(leg)
+                crash_point(_SENT[leg.role])
         except BrokerError as error:
             for leg in bracket.legs.values():
                 if leg not in staged:
@@ -153,13 +167,16 @@ class OrderSender:
         kind = OrderType.MARKET if role is OrderRole.FLATTEN else OrderType.STOP
         order_id = self._wire.next_order_id()
         row = _leg_payload(ref, order_id, role, side, quantity, kind, price, grouped)
+        before, after = _ADDED[role]
         self._log.record("leg", {**row, "bracket_id": bracket.order.bracket_id})
+        crash_point(before)
         leg = bracket.legs[ref]
         try:
             self._place(bracket, leg)
         except BrokerError:
             self._log.record("unsent", {"ref": ref})
             raise
+        crash_point(after)
         return leg
 
     def change(self, bracket: Bracket, leg: Leg, quantity: int, price: int) -> None:
@@ -171,11 +188,13 @@ class OrderSender:
             If the connection does not take it; the order stays as it was.
         """
         self._log.record("change", {"ref": leg.ref, "quantity": quantity, "price": price})
+        crash_point("before_stop_moved")
         try:
             self._place(bracket, leg)
         except BrokerError:
             self._log.record("unsent", {"ref": leg.ref, "change": True})
             raise
+        crash_point("after_stop_moved")
 
     def cancel(self, leg: Leg) -> None:
         """Record and ask for the end of an order, under every id that it was seen with.
@@ -186,9 +205,11 @@ class OrderSender:
             If the connection does not take it.
         """
         self._log.record("cancel", {"ref": leg.ref})
+        crash_point("before_cancel")
         self._note(leg)
         for order_id in leg.order_ids:
             self._wire.cancel(order_id)
+        crash_point("after_cancel")
 
     def _note(self, leg: Leg) -> None:
         self.sends += 1

@@ -292,11 +292,17 @@ class Bracket:
 
     @property
     def is_open(self) -> bool:
-        """Whether it holds a position, may get one, or waits for executions."""
+        """Whether it holds a position, may get one, or waits for executions.
+
+        A market order that was sent while another exit filled may turn the position round.
+        """
         return (
             self.position != 0
             or self.entry.may_fill
-            or any(leg.missing for leg in self.legs.values())
+            or any(
+                leg.missing or (leg.may_fill and leg.role is OrderRole.FLATTEN)
+                for leg in self.legs.values()
+            )
         )
 
     @property

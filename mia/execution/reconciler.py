@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 
 from mia.core.base_types import OrderRole, TradingState
 from mia.core.broker_types import BrokerSnapshot, OpenOrderReport
+from mia.core.crash_points import crash_point
 from mia.execution.adoption import lost_events
 from mia.execution.broker_reports import order_payload
 from mia.execution.order_manager import OrderManager
@@ -77,6 +78,7 @@ class Reconciler:
     def reconcile(self, snapshot: BrokerSnapshot) -> Reconciliation:
         """Make belief agree with the broker, as far as the snapshot proves anything."""
         done = Reconciliation()
+        crash_point("before_reconcile")
         touched = set(self._reports.touched)
         self._heard = set(self._reports.heard)
         self._adopt(snapshot, done)
@@ -98,6 +100,7 @@ class Reconciler:
         self._log.record("reconciled", asdict(done))
         if done.complete:
             self._keeper.unlock()
+        crash_point("after_reconcile")
         return done
 
     def _adopt(self, snapshot: BrokerSnapshot, done: Reconciliation) -> None:

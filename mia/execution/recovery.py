@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 
 from mia.core.base_types import Context, Decision, ExitReason, Fill, OrderRole
+from mia.core.crash_points import crash_point
 from mia.errors import DataError
 from mia.execution.exits import OpenTrade
 from mia.execution.open_position import Position
@@ -114,7 +115,9 @@ class CycleJournal:
         if topic == "managed" and trader.position is None:
             return
         state = cycle_to_dict(trader)
+        crash_point("before_cycle_saved")
         self._append(KIND, state | {"after": topic}, ts=self._now(), durable=topic in DURABLE)
+        crash_point("after_cycle_saved")
 
 
 def cycle_to_dict(trader: SimpleTrader) -> dict[str, Any]:

@@ -40,6 +40,7 @@ class _Bracket:
     target_id: int
     tick_value: float
     commission: float
+    stop: int
     flatten_id: int = 0
     position: int = 0
     entry_price: int | None = None
@@ -148,6 +149,7 @@ class SimulatedBroker:
             target,
             instrument(order.symbol).tick_value,
             self._commission[order.symbol],
+            order.stop,
         )
         self._brackets[order.bracket_id] = self._live[order.bracket_id] = bracket
         self._by_order |= dict.fromkeys((entry, stop, target), bracket)
@@ -186,6 +188,7 @@ class SimulatedBroker:
             self._engine.modify(bracket.stop_id, ts, stop)
         except ValueError as refusal:
             raise BrokerError(f"stop {stop} of bracket {bracket_id}: {refusal}") from None
+        bracket.stop = stop
 
     def flatten(self, bracket_id: str, ts: int) -> None:
         """Close a bracket at market and cancel what is unfilled of its entry.
@@ -351,7 +354,16 @@ class SimulatedBroker:
                 side=side,
                 quantity=quantity,
                 price=price,
-                reference_price=int(record["reference_price"]),
+                reference_price=self._reference(bracket, role, record),
                 commission=commission,
             )
         )
+
+    @staticmethod
+    def _reference(bracket: _Bracket, role: OrderRole, record: np.void) -> int:
+        """Return the price that was asked for: what a stop loses in a gap is slippage too."""
+        if role is OrderRole.STOP:
+            return bracket.stop
+        if role is OrderRole.ENTRY and bracket.order.entry_type is OrderType.STOP:
+            return bracket.order.entry
+        return int(record["reference_price"])

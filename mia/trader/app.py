@@ -17,11 +17,12 @@ from mia import interrupts
 from mia.command_line import EXIT_CODES, ConfigOption, JsonOption, QuietOption, SetOption
 from mia.config.settings import LoadedSettings, load_settings
 from mia.core.base_types import TradingMode
-from mia.errors import ConfigError, DataError, UsageError
+from mia.errors import DataError, UsageError
 from mia.performance.recorder import RunRecord
 from mia.performance.results import results_folder
 from mia.trader.demo import run_demo
 from mia.trader.live import LiveOptions, LiveTrader, gateway_address
+from mia.trader.notes import Notes
 from mia.trader.panel import panel, report_lines
 
 _REFRESH_S = 0.25
@@ -79,8 +80,6 @@ def trade(
             f"profile {config} names no market feed: choose feed=sierra, iqfeed or ibkr, or "
             "--config demo, or `mia backtest` for recorded data"
         )
-    if loaded.settings.trading_mode == TradingMode.LIVE.value and not live:
-        raise ConfigError("trading_mode live needs --live too: see docs/going-live.md")
     _trade(loaded, state, console, dry_run=dry_run, live=live, as_json=as_json)
 
 
@@ -97,27 +96,34 @@ def _trade(
     host, port, account = gateway_address(loaded)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     record = RunRecord()
+    notes = Notes(record, console)
     options = LiveOptions(
         host,
         port,
         account,
         state or Path(loaded.settings.live.state_dir) / account,
-        record,
+        notes,
         dry_run=dry_run,
         live_flag=live,
     )
     with ExitStack() as stack:
         trader = LiveTrader(loaded, options, stack)
-        console.print(f"account {account} at {host}:{port}, {loaded.settings.trading_mode} mode")
+        if loaded.settings.trading_mode == TradingMode.LIVE.value:
+            trader.require_armed()
+        notes.say(f"account {account} at {host}:{port}, {loaded.settings.trading_mode} mode")
         if loaded.settings.feed == "ibkr":
-            console.print(
+            notes.say(
                 "The feed is IBKR's: it does not say who crossed the spread, so order flow is "
                 "inferred."
             )
         else:
-            console.print(f"trades come from {loaded.settings.feed}, orders go to IBKR")
+            notes.say(f"trades come from {loaded.settings.feed}, orders go to IBKR")
         asyncio.run(watched(trader, record, console))
+    ticks = trader.session.ticks
     result: dict[str, Any] = {
+        "ticks": ticks.accepted,
+        "refused_ticks": sum(ticks.refused.values()),
+        "bars": sum(trader.trader.state.reasons),
         "trades": len(record.trades),
         "net_pnl_usd": sum(trade.net_pnl for trade in record.trades),
         "decisions": len(record.decisions),

@@ -20,7 +20,7 @@ from mia.config.instruments import INSTRUMENTS, TICK
 from mia.config.settings import LIMIT_NAMES, LoadedSettings
 from mia.core import sessions
 from mia.core.base_types import EventSink, OrderType, TradingMode
-from mia.core.broker_types import OrderTicket
+from mia.core.broker_types import LinkState, OrderTicket
 from mia.core.event_bus import ALL, EventBus
 from mia.core.ibkr_connector import Endpoint, IbkrConnector
 from mia.core.ibkr_contracts import FutureContract
@@ -31,13 +31,13 @@ from mia.data.journal import Journal
 from mia.data.live_ticks import TickGate
 from mia.data.snapshot_files import SnapshotWriter
 from mia.data.state_directory import StateDirectory
-from mia.errors import BrokerError, ConfigError, MiaError
+from mia.errors import BrokerError, ConfigError, DataError, MiaError
 from mia.execution.assembly import fit_settings, market_state
 from mia.execution.clocks import MarketClock, WallClock
 from mia.execution.gate_facts import GateLimits
 from mia.execution.ibkr_broker import IbkrBroker, traded_contract
 from mia.execution.kill_commands import KillCommands, KillStore
-from mia.execution.last_gate import LastGate
+from mia.execution.last_gate import PAPER_PREFIX, LastGate
 from mia.execution.live_links import SessionOptions
 from mia.execution.live_session import LiveSession
 from mia.execution.order_manager import OrderManager
@@ -56,6 +56,7 @@ log = logging.getLogger(__name__)
 _NEW_YORK = ZoneInfo("America/New_York")
 SECOND = 1_000_000_000
 _DAY = 86_400 * SECOND
+_DELAYED, _DELAYED_FROZEN = 3, 4
 _SLOW_NS = 20_000_000
 """What must be durable waits for the disk; longer than this is worth a word."""
 
@@ -192,7 +193,7 @@ class LiveTrader:
             ),
             options.account,
             TradingMode(settings.trading_mode),
-            require_armed=self._require_armed,
+            require_armed=self.require_armed,
             seen=[bracket.order for bracket in manager.ledger.brackets.values()],
             note=lambda kind, payload, ts: journal.append(kind, payload, ts=ts),
         )
@@ -277,7 +278,14 @@ class LiveTrader:
         except KeyError:
             raise BrokerError(f"the broker's id of {contract} is not known yet") from None
 
-    def _require_armed(self) -> None:
+    def require_armed(self) -> None:
+        """Refuse live trading unless all five locks are open; so is each order judged.
+
+        Raises
+        ------
+        ConfigError
+            Naming every lock that is closed.
+        """
         today = datetime.fromtimestamp(self._clock.now() / SECOND, UTC).astimezone(_NEW_YORK)
         require_armed(
             live_flag=self._options.live_flag,
@@ -319,6 +327,7 @@ class LiveTrader:
             client_id,
             options.account,
             connect_timeout=self._settings.ibkr.connect_s,
+            busy_for=self._settings.ibkr.busy_s,
             lockstep=options.lockstep,
         )
         if options.lockstep:
@@ -375,10 +384,14 @@ class LiveTrader:
         try:
             await market.connect()
             contract = await self._resolve(market)
+            if self._options.now is None and self._settings.feed not in OWN_FEEDS:
+                await _require_live_data(market, contract)
             await orders.connect()
             watchers = [
                 asyncio.create_task(self._watch(link.wait_closed())) for link in (market, orders)
             ]
+            if not self._options.lockstep:
+                watchers.append(asyncio.create_task(self._attend()))
             await self._ask_margins(orders)
             await self._ask_equity(orders)
             await self._subscribe(market, contract)
@@ -395,6 +408,12 @@ class LiveTrader:
                 with suppress(BrokerError):
                     await link.disconnect()
             self._journal.end_run()
+
+    async def _attend(self) -> None:
+        """See to protection and commands while the past is learned: that may take minutes."""
+        while not self.session.is_ready:
+            self.session.beat()
+            await asyncio.sleep(1.0)
 
     async def _subscribe(self, market: IbkrConnector, contract: FutureContract) -> None:
         self._contract = contract
@@ -542,6 +561,20 @@ class LiveTrader:
             risk.equity = risk.equity_high = worth
 
 
+async def _require_live_data(market: IbkrConnector, contract: FutureContract) -> None:
+    try:
+        kind = await market.data_type(contract)
+    except BrokerError as error:
+        if market.state is not LinkState.READY:
+            raise
+        raise DataError(f"{error}: subscribe to CME data for the API at the broker") from None
+    if kind in (_DELAYED, _DELAYED_FROZEN):
+        raise DataError(
+            f"the gateway has only delayed data of {contract.name}: subscribe to CME data at the "
+            "broker, and end other sessions of the same user"
+        )
+
+
 class LiveVix:
     """VIX as the feed last told it.
 
@@ -600,4 +633,11 @@ def gateway_address(loaded: LoadedSettings) -> tuple[str, int, str]:
         raise ConfigError("ibkr.orders_client_id and ibkr.data_client_id must differ")
     assert ibkr.port is not None
     assert ibkr.account is not None
+    mode = loaded.settings.trading_mode
+    if (mode == TradingMode.LIVE.value) == ibkr.account.startswith(PAPER_PREFIX):
+        kind = "paper" if mode == TradingMode.LIVE.value else "live"
+        raise ConfigError(
+            f"trading_mode is {mode}, but {ibkr.account} is a {kind} account "
+            f"(those of paper begin with {PAPER_PREFIX}): correct one of them"
+        )
     return ibkr.host, ibkr.port, ibkr.account

@@ -40,7 +40,7 @@ def test_the_process_is_killed_at_the_pass_that_was_named(wish: str, lines: int)
     assert child.stdout.count("\n") == lines
 
 
-@pytest.mark.parametrize("wish", ["", "after_intent:6", "before_snapshot"])
+@pytest.mark.parametrize("wish", ["", "after_intent:6", "before_cycle_saved"])
 def test_it_lives_when_the_place_is_not_reached(wish: str) -> None:
     child = run(wish)
     assert child.returncode == 0, child.stderr

@@ -16,7 +16,18 @@ SCENE = Path(__file__).with_name("ibkr_async_scene.py")
 @pytest.fixture
 def gateway_port():
     server = subprocess.Popen(
-        [sys.executable, "-m", "mia.gateway", "--port", "0", "--speed", "20", "--version", "178"],
+        [
+            sys.executable,
+            "-m",
+            "mia.cli",
+            "gateway",
+            "--port",
+            "0",
+            "--speed",
+            "20",
+            "--max-version",
+            "178",
+        ],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stdout=subprocess.PIPE,
         text=True,

@@ -460,3 +460,21 @@ def test_the_patience_of_the_settings_is_in_ns() -> None:
     name = desk.submit()
     desk.wait(0.25, step=0.25)
     assert desk.state(name, "E") == "UNKNOWN"
+
+
+def test_a_stop_moves_again_after_the_broker_cut_it_while_it_was_moved() -> None:
+    desk = Desk().ready()
+    name = desk.submit(quantity=4)
+    desk.fill(name, "E")
+    desk.manager.modify_stop(name, 23_995, 0)
+    order = desk.order(name, "S")
+    order.quantity = 1
+    desk.broker.outbox.clear()
+    desk.broker.tell_open(order)
+    desk.deliver()
+    stop = desk.manager.ledger.brackets[name].legs[f"{name}:S"]
+    assert (stop.price, stop.quantity, stop.changing) == (23_995, 1, False)
+    desk.manager.modify_stop(name, 23_997, 0)
+    desk.deliver()
+    assert desk.order(name, "S").price == 23_997
+    assert (stop.price, stop.changing) == (23_997, False)

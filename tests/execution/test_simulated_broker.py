@@ -82,6 +82,19 @@ def test_stop_entry_and_its_target_are_fills_of_the_bracket():
     assert broker.is_idle
 
 
+def test_what_a_stop_loses_in_a_gap_is_slippage_against_its_price():
+    broker = broker_with(order())
+    play(broker, block(99, 103))
+    broker.modify_stop("a", 95, 10)
+    broker.advance(block(98, 91, ts=[20, 30]), 0, 2)
+    (stop,) = broker.poll()
+    assert (stop.role, stop.price, stop.reference_price) == (OrderRole.STOP, 90, 95)
+    broker = broker_with(order())
+    broker.advance(block(99, 103), 0, 2)
+    (entry,) = broker.poll()
+    assert (entry.price, entry.reference_price) == (104, 100)
+
+
 def test_short_bracket_is_the_mirror_image():
     broker = broker_with(order(side=-1, stop=108, target=84))
     found = play(broker, block(101, 100, 108))

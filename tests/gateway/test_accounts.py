@@ -11,7 +11,6 @@ from gateway.raw_client import (
 )
 from gateway.test_lockstep import in_step, place_order, silent
 
-from mia.gateway.__main__ import main
 from mia.gateway.model import ApiOrder
 from mia.gateway.query import ContractQuery
 
@@ -227,16 +226,3 @@ async def test_an_order_is_changed_by_sending_its_number_again():
         messages += (await client.step())[0]
         told = [f[2] if f[0] == "3" else f[3] for f in messages if f[0] in ("3", "4")]
         assert told[-2:] == ["Cancelled", "202"]
-
-
-@pytest.mark.parametrize(
-    ("arguments", "code", "complaint"),
-    [
-        (["--market", "ftp:x"], 2, "unknown market"),
-        (["--market", "store:nowhere"], 5, "does not exist"),
-        (["--version", "200"], 2, "must be 157 to 178"),
-    ],
-)
-def test_a_gateway_that_cannot_start_says_why(arguments, code, complaint, capsys):
-    assert main(["--port", "0", *arguments]) == code
-    assert complaint in capsys.readouterr().err

@@ -1,0 +1,1 @@
+"""Watching over what runs and what it leaves: backups."""

@@ -1,0 +1,93 @@
+"""Answers about orders that are false, late, twice, or do not come, while brackets are at work."""
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from faults.harness import Gateway, N, bench, record
+
+pytestmark = pytest.mark.slow
+
+ORDERS = 71
+NAKED_S = 5.0
+SHORT = {"distance": 6, "pause_s": 3, "close_s": 30}
+
+Arm = Callable[[Gateway], object]
+
+
+def fault(name: str, when: dict[str, Any] | None = None, **parameters: Any) -> Arm:
+    return lambda gw: gw.fault(name, {"client": ORDERS, **(when or {})}, **parameters)
+
+
+def both(*arms: Arm) -> Arm:
+    def arm(gw: Gateway) -> None:
+        for one in arms:
+            one(gw)
+
+    return arm
+
+
+LAST_LEG = {"message": 3, "direction": "in", "count": 3}
+FALSE_CANCELS = {
+    f"{code} on the {role}": fault("false_cancel", {"order_ref": f"*:{role}"}, code=code)
+    for code in (10349, 161, 104, 10147, 10148, 105)
+    for role in "EST"
+}
+AMBIGUOUS = {
+    "no acknowledgement of the entry": fault(
+        "missing_acknowledgement", {"order_ref": "*:E", "times": 6}
+    ),
+    "no acknowledgement of anything": fault("missing_acknowledgement", {"times": 9}),
+    "the last leg is read and the socket dies without answers": fault(
+        "drop", LAST_LEG, after=True, reset=True, answers=False
+    ),
+    "the last leg is never read": fault("ignored", LAST_LEG),
+    "the entry is never read": fault("ignored", LAST_LEG | {"count": 1}),
+}
+FILLS = {
+    "fills in a zone without a name, over a drop": both(
+        fault("execution_zone", zone="Central European Standard Time"),
+        fault("drop", {"message": 11, "direction": "out"}),
+    ),
+    "fills without a zone, over a drop": both(
+        fault("execution_zone", zone=""), fault("drop", {"message": 11, "direction": "out"})
+    ),
+    "executions twice": fault("duplicated_execution", {"times": 0}),
+    "executions late": fault("late_execution", {"times": 0}, seconds=1.5),
+    "fills before statuses": fault("fill_before_status"),
+    "statuses before executions": fault("status_before_execution"),
+    "statuses without executions": fault("status_without_execution", {"times": 4}),
+    "executions without statuses": fault("execution_without_status"),
+    "corrected": fault("corrected_execution"),
+    "statuses twice": fault("duplicated_status", {"times": 0}),
+}
+REFUSALS = {
+    "the stop is rejected": fault("child_reject"),
+    "the target is rejected": fault("child_reject", {"order_ref": "*:T"}),
+    "the entry is rejected": fault("reject", {"order_ref": "*:E"}),
+    "the change of a stop makes two of it": fault("forked_modify", {"order_ref": "*:S"}),
+}
+GROUPS = {
+    "false cancels": FALSE_CANCELS,
+    "ambiguous submits": AMBIGUOUS,
+    "fills": FILLS,
+    "refusals": REFUSALS,
+}
+# A part of each a run where time is short.
+STRIDE = 1 if N >= 20 else 4
+ROUNDS = max(1, N // 20)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_lies_about_orders_double_lose_and_bare_nothing(tmp_path: Path, group: str) -> None:
+    cases = list(GROUPS[group].items())[int(time.time()) // 86_400 % STRIDE :: STRIDE]
+    trail = group == "refusals"
+    with bench(tmp_path, trail=trail, **SHORT) as (here, naked):
+        for _ in range(ROUNDS):
+            for what, arm in cases:
+                here.bracket(arm, what, fires="two of it" not in what)
+        orders = len(here.gateway.ours())
+    assert naked.longest < NAKED_S, naked
+    record(group, cases=len(cases), rounds=ROUNDS, orders=orders, naked_s=naked.longest)
