@@ -61,7 +61,7 @@ def trade(
         return
     loaded = load_settings(config, assignments or ())
     console = Console(stderr=True, quiet=quiet)
-    simulated = loaded.settings.feed == "synth" or (
+    simulated = loaded.settings.feed in ("synth", "replay") or (
         loaded.settings.feed == "sierra" and loaded.profile == DEMO
     )
     if simulated:
@@ -77,8 +77,8 @@ def trade(
         return
     if loaded.settings.feed == "none":
         raise DataError(
-            f"profile {config} names no market feed: choose feed=sierra, iqfeed or ibkr, or "
-            "--config demo, or `mia backtest` for recorded data"
+            f"profile {config} names no market feed: choose feed=sierra, feed=iqfeed or "
+            "feed=ibkr, or --config demo, or `mia backtest` for recorded data"
         )
     _trade(loaded, state, console, dry_run=dry_run, live=live, as_json=as_json)
 
