@@ -2,13 +2,16 @@
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mia import interrupts
 from mia.errors import BrokerError, UsageError
 
 if TYPE_CHECKING:
+    import asyncio
+
     from mia.gateway.fault_scenario import Fault
     from mia.gateway.options import GatewayOptions
 
@@ -66,7 +69,7 @@ def gateway(
     if replay is not None:
         if record is not None or faults is not None:
             raise UsageError("a replay adds nothing of its own: leave out --record and --faults")
-        asyncio.run(_replay(replay, host, port))
+        _leave(asyncio.run(_replay(replay, host, port)))
         return
     options = GatewayOptions(
         host=host,
@@ -85,7 +88,7 @@ def gateway(
         accounts=tuple(account or GatewayOptions().accounts),
     )
     scenario = read_scenario(faults) if faults is not None else []
-    asyncio.run(_run(options, scenario, record, control_port))
+    _leave(asyncio.run(_run(options, scenario, record, control_port)))
 
 
 def _market_of_today(market: str) -> str:
@@ -102,7 +105,7 @@ def _market_of_today(market: str) -> str:
 
 async def _run(
     options: "GatewayOptions", faults: "list[Fault]", record: Path | None, control_port: int
-) -> None:
+) -> int:
     import asyncio
     from contextlib import AsyncExitStack
 
@@ -138,16 +141,45 @@ async def _run(
         print(
             f"{where}, control on 127.0.0.1:{control.port}" if control.port else where, flush=True
         )
-        tasks = [asyncio.create_task(work) for work in (gateway.serve(), hand.ended())]
-        done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        signalled = _signals()
+        works: list[asyncio.Future[Any]] = [
+            signalled,
+            asyncio.ensure_future(gateway.serve()),
+            asyncio.ensure_future(hand.ended()),
+        ]
+        done, waiting = await asyncio.wait(works, return_when=asyncio.FIRST_COMPLETED)
         for task in waiting:
             task.cancel()
         for task in done:
             task.result()
+        return signalled.result() if signalled in done else 0
 
 
-async def _replay(path: Path, host: str, port: int) -> None:
+def _signals() -> "asyncio.Future[int]":
+    """Return what is done when the process is told to stop: an exception in the loop could hang."""
     import asyncio
+    import signal
+    from contextlib import suppress
+
+    loop = asyncio.get_running_loop()
+    told: asyncio.Future[int] = loop.create_future()
+
+    def tell(number: int) -> None:
+        if not told.done():
+            told.set_result(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        with suppress(NotImplementedError):
+            loop.add_signal_handler(number, tell, number)
+    return told
+
+
+def _leave(number: int) -> None:
+    if number:
+        interrupts.stop_as_signalled(number)
+
+
+async def _replay(path: Path, host: str, port: int) -> int:
 
     from mia.gateway.recording import Replay, read_recording
 
@@ -159,7 +191,7 @@ async def _replay(path: Path, host: str, port: int) -> None:
     _log_to_stderr()
     print(f"replaying {path.name} on {host}:{replay.port}", flush=True)
     try:
-        await asyncio.get_running_loop().create_future()
+        return await _signals()
     finally:
         await replay.stop()
 

@@ -164,7 +164,6 @@ class LiveSession:
         """Take a change of the data connection."""
         before, self.market_link = self.market_link, state
         self.tell("link", ("market", state, reason))
-        log.info("market data %s%s", state.value, f": {reason}" if reason else "")
         if state is not LinkState.READY:
             self._asked.discard("market")
             if before is LinkState.READY and (self.options.lockstep or not self.own_feed):
@@ -236,14 +235,8 @@ class LiveSession:
         """Take a change of the connection that places orders."""
         self.tell("link", ("orders", state, reason))
         held = self.trader.position is not None and self.trader.position.open_quantity != 0
-        alarming = held and state is not LinkState.READY and self.is_ready
-        log.log(
-            logging.CRITICAL if alarming else logging.INFO,
-            "orders %s%s%s",
-            state.value,
-            f": {reason}" if reason else "",
-            "; a position is open, its stop rests at the broker" if alarming else "",
-        )
+        if held and state is not LinkState.READY and self.is_ready:
+            log.critical("the broker is lost with an open position; its stop rests there")
         if state is not LinkState.READY:
             self._asked.discard("orders")
         elif self.is_ready:

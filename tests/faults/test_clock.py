@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pandas_market_calendars
 import pytest
-from faults.harness import N, record
 
+from faults.harness import N, record
 from mia.core import sessions
 from mia.core.market_status import MarketStatus
 

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from faults.harness import (
     N,
     Watch,
@@ -18,7 +19,6 @@ from faults.harness import (
     command,
     gateway,
     record,
-    settle,
     trader,
 )
 

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from faults.harness import ROOT, N, Watch, check_orders, gateway, record, settle, trader
 
 pytestmark = [

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from faults.harness import (
     Gateway,
     N,
@@ -19,7 +20,6 @@ from faults.harness import (
     settle,
     trader,
 )
-
 from mia.core.crash_points import CRASH_POINTS
 from mia.data import state_files
 from mia.data.state_files import KillCommand

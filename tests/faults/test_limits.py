@@ -5,6 +5,7 @@ import time
 from pathlib import Path
 
 import pytest
+
 from faults.harness import N, Watch, check_orders, command, gateway, record, settle, trader
 
 pytestmark = pytest.mark.slow

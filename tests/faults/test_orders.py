@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from faults.harness import Gateway, N, bench, record
 
 pytestmark = pytest.mark.slow
