@@ -17,6 +17,7 @@ from mia.core.sierra_connector import SierraConnector
 from mia.data.feed_gate import FeedGate
 from mia.data.history_stitch import OVERLAP_NS, History, cut
 from mia.errors import ConfigError, DataError
+from mia.execution.clocks import MarketClock
 from mia.execution.feed_intake import FeedIntake, Patience
 from mia.execution.live_session import LiveSession
 from mia.trader.past import Past
@@ -148,6 +149,7 @@ class SierraFeed:
         require_feed(settings)
         self._session, self._intake, self._market = session, intake, market
         self._contract = contract
+        self._clock = clock
         self._pace = pace
         day = sessions.session_id(clock.now())
         self._fronts = Fronts(day, contract.name)
@@ -186,7 +188,10 @@ class SierraFeed:
         told = await self._market.historical_trades(
             self._contract, now // SECOND * SECOND, now + _LONGEST_AWAY
         )
-        count = self._learn_until(max([now, *told.ts_event[-1:].tolist()]))
+        now = max([now, *told.ts_event[-1:].tolist()])
+        if isinstance(self._clock, MarketClock):
+            self._clock.hear(now)
+        count = self._learn_until(now)
         log.warning("learned %d trades that came while the connection was lost", count)
 
     async def run(self) -> None:

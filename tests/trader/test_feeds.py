@@ -1,6 +1,9 @@
 """The trader on feeds of their own: a `.scid` file that grows, and IQConnect over TCP."""
 
 import asyncio
+import json
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -10,19 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 from iqfeed_server import IQConnect
-from run_samples import easy
+from run_samples import EASY, easy
 
 import mia.trader.live
+from mia.backtest import Backtest
 from mia.core import sessions
 from mia.core.base_types import TradeBlock
 from mia.core.market_feed import FeedNoticeKind
 from mia.core.scid_records import EPOCH_US, HEADER, RECORD_DTYPE
 from mia.core.state_hash import state_hash
+from mia.data.exporters import write_scid
 from mia.data.history_stitch import Hole
 from mia.data.journal_reader import JournalReader
 from mia.data.synthetic.market import SyntheticMarket
 from mia.data.synthetic.sierra_file import SierraFiles
-from mia.data.tape import synthetic_tape
+from mia.data.tape import Selection, open_tape, synthetic_tape
+from mia.data.wire_tape import as_wire
 from mia.errors import ConfigError
 from mia.execution.assembly import fit_settings, market_state
 from mia.performance.recorder import RunRecord
@@ -342,3 +348,48 @@ def test_the_cycle_sees_each_trade_of_iqfeed_once_whatever_the_connection_does(
     kinds = [event["kind"] for event in journalled(tmp_path, "feed")]
     assert kinds.count("LINK_UP") == 1 + len(cuts)
     assert kinds.count("GAP") == len(cuts)
+
+
+def demo(folder: Path, *assignments: str) -> dict[str, Any]:
+    """Run the trader as a program on a simulated market; return its summary."""
+    settings = [part for text in assignments for part in ("--set", text)]
+    command = [sys.executable, "-m", "mia.trader", "--config", "demo", "--json", "--quiet"]
+    done = subprocess.run(
+        [*command, "--out", str(folder), *settings],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (folder / "report.html").stat().st_size > 0
+    return json.loads(done.stdout)
+
+
+@pytest.mark.slow
+def test_the_demo_trades_from_a_growing_file_twice_the_same(tmp_path: Path) -> None:
+    activity = f"demo.trades_per_day={TRADES}"
+    quiet = ("live.hole_rth_s=600", "live.hole_s=3000")
+    first, second = (
+        demo(tmp_path / name, "feed=sierra", activity, *quiet) for name in ("first", "second")
+    )
+    file = tmp_path / "first" / "sierra" / "ESH25-CME.scid"
+    records = np.frombuffer(file.read_bytes(), RECORD_DTYPE, offset=HEADER.size)
+    assert first["ticks"] == len(next(MARKET.blocks()))
+    assert len(records) >= first["ticks"]
+    for key in ("decisions", "trades", "net_pnl_usd", "rejections", "bars"):
+        assert first[key] == second[key], key
+    assert first["decisions"] > 0
+
+
+@pytest.mark.slow
+def test_a_recorded_file_is_replayed_as_its_backtest_trades(tmp_path: Path) -> None:
+    path = tmp_path / "ESH25-CME.scid"
+    write_scid(path, next(MARKET.blocks()))
+    summary = demo(tmp_path / "out", "feed=replay", f"replay.source={path}", *EASY)
+    with open_tape(path, Selection()) as tape:
+        expected = Backtest(easy(), as_wire(tape)).run().record
+    assert expected.trades
+    assert summary["trades"] == len(expected.trades)
+    assert summary["net_pnl_usd"] == pytest.approx(sum(t.net_pnl for t in expected.trades))
+    assert summary["decisions"] == len(expected.decisions)
