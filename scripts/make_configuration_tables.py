@@ -28,7 +28,6 @@ NO_EFFECT = frozenset(
     {
         "profile.tpo",
         "bars.reversal_ticks",
-        "book.sample_ms",
         "ml.min_trades",
         "risk.max_positions",
     }
@@ -46,6 +45,7 @@ WORDS = {
     "sierra.folder": "Sierra Chart's data folder",
     "iqfeed.symbol": "a symbol with `{contract}` in it, as `@{contract}` for `@ESZ25`",
     "replay.source": "a store, or a `.scid` file",
+    "live.chain": "a chain of yesterday or an archive of chains, or none",
 }
 """What the model checks by itself."""
 

@@ -13,13 +13,17 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from run_samples import easy
 
 from mia.backtest import Backtest
+from mia.config.instruments import TICK
 from mia.config.settings import LoadedSettings
 from mia.core import sessions
-from mia.core.base_types import BracketOrder
+from mia.core.base_types import MISSING_PRICE, BracketOrder, TradeBlock
 from mia.core.broker_types import LinkState
+from mia.data.raw import ImportSource, RawTrades, SourceFormat
+from mia.data.store import Store
 from mia.data.tape import Tape, synthetic_tape
 from mia.data.wire_tape import as_wire
 from mia.execution.open_position import Position
@@ -234,6 +238,31 @@ def placed_orders(frames: Path) -> Iterator[PlaceOrder]:
             placed = read_place_order(fields, SERVER_VERSION)
             if not placed.order.what_if:
                 yield placed
+
+
+def store_of(folder: Path, market: Market) -> Path:
+    """Record a market as the wire tells it, and return the store."""
+
+    def raw() -> Iterator[RawTrades]:
+        for block in market.tape.blocks():
+            assert isinstance(block, TradeBlock)
+            quotes = [
+                np.where(side == MISSING_PRICE, np.nan, side * TICK)
+                for side in (block.bid_price, block.ask_price)
+            ]
+            yield RawTrades(
+                block.contract,
+                block.ts_event,
+                block.price * TICK,
+                block.size,
+                block.aggressor_side,
+                *quotes,
+            )
+
+    path = folder / "store"
+    store = Store.create(path)
+    store.write_trades(raw(), ImportSource("recorded", "1" * 64, SourceFormat.COLLECTED))
+    return path
 
 
 def ask_control(gateway: GatewayProcess, command: str) -> dict[str, Any]:

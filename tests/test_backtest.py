@@ -42,6 +42,9 @@ def digests(folder: Path, tape: Tape, run: Run, loaded: LoadedSettings) -> dict[
         "summary",
         "trades.parquet",
         "decisions.parquet",
+        "fills.parquet",
+        "sessions.parquet",
+        "candles.parquet",
         "equity.parquet",
     }
     return hashes

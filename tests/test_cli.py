@@ -114,6 +114,7 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "backup verify",
         "calendar import",
         "config show",
+        "data collect",
         "data import",
         "data info",
         "data sides",
@@ -124,6 +125,8 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "options levels",
         "options show",
         "replay",
+        "report compare",
+        "report show",
         "snapshots list",
         "snapshots query",
         "snapshots show",
@@ -326,12 +329,53 @@ def test_a_backtest_leaves_its_files_and_says_where(run, tmp_path) -> None:
     assert done.code == 0
     assert done.err == ""
     assert "report: o/report.html" in done.out
-    names = {"trades", "decisions", "equity", "features"}
+    names = {"trades", "decisions", "fills", "sessions", "candles", "equity", "features"}
     expected = {f"{name}.parquet" for name in names} | {"summary.json", "report.html"}
     assert {path.name for path in (tmp_path / "o").iterdir()} == expected
     summary = json.loads((tmp_path / "o" / "summary.json").read_text())
     assert set(summary) >= SUMMARY_KEYS
     assert pq.read_table(tmp_path / "o" / "features.parquet").num_rows == summary["bars"]
+
+
+def test_a_report_is_made_again_from_the_files_of_a_run(run, tmp_path) -> None:
+    run("backtest", *SYNTHETIC, "--out", "o")
+    before = {path.name: path.read_bytes() for path in (tmp_path / "o").iterdir()}
+    for name in ("report.html", "trades.parquet"):
+        assert len(before[name]) > 0
+    (tmp_path / "o" / "report.html").unlink()
+    done = run("report", "o")
+    assert (done.code, done.err) == (0, "")
+    assert "report: o/report.html" in done.out
+    assert {path.name: path.read_bytes() for path in (tmp_path / "o").iterdir()} == before
+    done = run("report", "--out", "apart/page.html", "--json", "o")
+    assert json.loads(done.out) == json.loads(before["summary.json"])
+    assert (tmp_path / "apart" / "page.html").read_bytes() == before["report.html"]
+
+
+def test_a_report_counts_the_variants_that_were_tried(run, tmp_path) -> None:
+    for ratio in ("1.5", "2.5"):
+        run("backtest", *SYNTHETIC, "--set", f"gate.min_rr={ratio}", "--out", f"tried/{ratio}")
+    summary = json.loads(run("report", "tried/1.5", "--trials", "tried", "--json").out)
+    assert summary["selection"]["trials"] == 2
+    stored = json.loads((tmp_path / "tried" / "1.5" / "summary.json").read_text())
+    assert stored["selection"]["trials"] == 2
+    refused(run("report", "tried/1.5", "--trials", "tried/1.5"), 5, "holds no other run")
+
+
+def test_two_runs_are_compared_and_a_folder_without_one_is_refused(run, tmp_path) -> None:
+    run("backtest", *SYNTHETIC, "--out", "a")
+    run("backtest", *SYNTHETIC, "--seed", "2", "--out", "b")
+    same = run("report", "compare", "a", "a")
+    assert (same.code, same.err) == (0, "")
+    assert "every decision, fill and trade is the same" in same.out
+    done = run("report", "compare", "a", "b", "--out", "c.html", "--json")
+    found = json.loads(done.out)
+    assert "data_sha256" in found["comparison"]["identity"]
+    assert "configuration_sha256" not in found["comparison"]["identity"]
+    assert not found["divergence"]["identical"]
+    assert "Where they part" in (tmp_path / "c.html").read_text()
+    refused(run("report", "compare", "a", "nosuch"), 5, "nosuch holds no run")
+    refused(run("report", "nosuch"), 5, "nosuch holds no run")
 
 
 def test_json_is_all_that_a_program_reads(run, exported) -> None:

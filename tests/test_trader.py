@@ -1,29 +1,28 @@
-"""The trading cycle as a program, on the synthetic market."""
+"""The trader's command: what it prints, leaves and refuses."""
 
 import json
 import sys
 from pathlib import Path
 
-import numpy as np
-import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
-from run_samples import EASY, TRADES_PER_DAY, easy, market, run_of
+from run_samples import EASY, TRADES_PER_DAY, easy, run_of
 
 import mia
 from mia.backtest import Backtest
 from mia.command_line import run_app
 from mia.config.settings import known_keys, load_settings
-from mia.core.base_types import TradeBlock
 from mia.errors import ConfigError
-from mia.trader.demo import SLICE_NS, app, panel, report_lines, run_demo, slices
+from mia.trader.app import app
+from mia.trader.panel import panel, report_lines
 
-QUICK = ("--speed", "0", "--set", f"demo.trades_per_day={TRADES_PER_DAY}")
+QUICK = ("--set", "demo.faults=false", "--set", f"demo.trades_per_day={TRADES_PER_DAY}")
 
 
 @pytest.fixture(autouse=True)
 def _own_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
     for name in ("TRADING_MODE", "RISK_LEVEL", "MAX_DAILY_LOSS", "MAX_POSITION_SIZE"):
         monkeypatch.delenv(name, raising=False)
 
@@ -43,7 +42,7 @@ def test_the_demo_trades_a_session_and_leaves_a_report(trade, tmp_path: Path) ->
     code, out, err = trade("--config", "demo", "--out", "results", *QUICK)
     assert code == 0
     seed = known_keys()["demo.seed"]
-    assert f"synthetic market, seed {seed}, session 20250310, paper mode" in err
+    assert f"synthetic market, seed {seed} as wire, session 20250310, paper mode" in err
     assert "report: results/report.html" in out
     names = {path.name for path in (tmp_path / "results").iterdir()}
     assert names == {
@@ -52,6 +51,8 @@ def test_the_demo_trades_a_session_and_leaves_a_report(trade, tmp_path: Path) ->
         "equity.parquet",
         "summary.json",
         "report.html",
+        "gateway.log",
+        "state",
     }
     summary = json.loads((tmp_path / "results" / "summary.json").read_text())
     assert (summary["sessions"], summary["trading_mode"]) == (1, "paper")
@@ -63,32 +64,35 @@ def test_the_demo_trades_under_the_limits_of_paper() -> None:
     assert demo.mode == "paper"
 
 
-def test_the_trader_and_the_backtest_decide_alike(tmp_path: Path) -> None:
-    tape, run = run_of("trades")
-    summary = run_demo(easy(), tape, tmp_path, 0.0, Console(stderr=True, quiet=True))
-    for key in ("trades", "net_pnl_usd", "decisions", "accepted", "rejections", "bars", "ticks"):
-        assert summary[key] == run.summary[key], key
-    written = pq.read_table(tmp_path / "trades.parquet")
-    assert written["trade_id"].to_pylist() == [trade.trade_id for trade in run.record.trades]
+def test_json_is_all_that_is_printed_and_a_second_demo_is_as_the_first(trade) -> None:
+    told = []
+    for _ in range(2):
+        code, out, err = trade("--config", "demo", "--json", "--quiet", "--out", "results", *QUICK)
+        assert (code, err) == (0, "")
+        told.append({k: v for k, v in json.loads(out).items() if "second" not in k})
+    assert told[0]["source_kind"] == "synthetic, as wire"
+    assert told[0] == told[1]
 
 
-def test_json_is_all_that_is_printed(trade) -> None:
-    code, out, err = trade("--config", "demo", "--json", "--quiet", "--out", "results", *QUICK)
-    assert (code, err) == (0, "")
-    assert json.loads(out)["source_kind"] == "synthetic"
+def test_a_state_that_is_not_of_a_demo_is_left_alone(trade, tmp_path: Path) -> None:
+    (tmp_path / "results" / "state").mkdir(parents=True)
+    code, _, err = trade("--config", "demo", "--out", "results", *QUICK)
+    assert code == 2
+    assert "choose another --out" in err
+    assert (tmp_path / "results" / "state").exists()
 
 
 @pytest.mark.parametrize(
     ("argv", "code", "words"),
     [
-        (["--config", "production"], 5, ["production names no market feed", "--config demo"]),
+        (["--set", "feed=none"], 5, ["names no market feed", "--config demo"]),
         (["--set", "trading_mode=live"], 3, ["live", "choose paper"]),
+        (["--live"], 2, ["--live has no place in a simulation"]),
         (["--set", "demo.start=tomorrow"], 3, ["demo.start", "'tomorrow'"]),
         (["--set", "demo.start=1999-01-04"], 5, ["the calendar covers"]),
         (["--set", "demo.sessions=0"], 3, ["demo.sessions"]),
+        (["--set", "feed=ibkr"], 3, ["set ibkr.port and ibkr.account"]),
         (["--config", "nothing"], 3, ["no profile 'nothing'"]),
-        (["--speed", "-1"], 2, ["--speed"]),
-        (["--speed", "nan"], 2, ["--speed"]),
         (["--out", "file"], 5, ["file"]),
         (["more"], 2, ["more", "`python -m mia.trader --help`"]),
     ],
@@ -111,19 +115,6 @@ def test_help_and_version(trade) -> None:
     assert "130 interrupted" in text
 
 
-@pytest.mark.parametrize("span", [SLICE_NS, 1, 10**18])
-def test_slices_are_the_block_in_pieces(span: int) -> None:
-    block = next(iter(market(days=1).blocks()))
-    assert isinstance(block, TradeBlock)
-    short = next(slices(block, SLICE_NS * 60))
-    pieces = list(slices(short, span))
-    assert all(len(piece) for piece in pieces)
-    assert all(piece.ts_event[-1] - piece.ts_event[0] < span for piece in pieces)
-    for name in ("ts_event", "price", "size", "aggressor_side", "bid_price", "ask_price"):
-        joined = np.concatenate([getattr(piece, name) for piece in pieces])
-        assert (joined == getattr(short, name)).all()
-
-
 def test_the_panel_says_what_is_held_and_why_nothing_was_traded() -> None:
     tape, run = run_of("trades")
     record = run.record
@@ -143,23 +134,6 @@ def test_the_last_lines_tell_trades_and_rejections() -> None:
     assert f"{len(run.record.trades)} trades, {run.summary['wins']} won" in lines[0]
     assert "NO_SETUP" in lines[1]
     assert lines[2] == "report: x/report.html"
-
-
-def test_speed_keeps_to_market_time(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    slept: list[float] = []
-    clock = [0.0]
-
-    def sleep(seconds: float) -> None:
-        slept.append(seconds)
-        clock[0] += seconds
-
-    monkeypatch.setattr("mia.trader.demo.time.sleep", sleep)
-    monkeypatch.setattr("mia.trader.demo.time.monotonic", lambda: clock[0])
-    tape = market(days=1)
-    run_demo(easy(), tape, tmp_path, 7200.0, Console(stderr=True, quiet=True))
-    (block,) = tape.blocks()
-    market_seconds = int(block.ts_event[-1] - block.ts_event[0]) / 1e9
-    assert sum(slept) == pytest.approx(market_seconds / 7200.0, rel=0.01)
 
 
 def test_the_easy_settings_are_settings() -> None:

@@ -33,6 +33,7 @@ cdef class BookImbalance:
 
     cdef void reset(self) noexcept nogil
     cdef void start(self, int64_t t_open) noexcept nogil
+    cdef void forget(self) noexcept nogil
     cdef void on_book(
         self, int64_t ts, const int64_t* bid_sizes, const int64_t* ask_sizes,
         Py_ssize_t levels, int64_t spread,

@@ -78,6 +78,15 @@ cdef class BookImbalance:
         self.raw = 0.0
         self.spread = 0
 
+    cdef void forget(self) noexcept nogil:
+        # Go on as if no book had been seen in this session; seconds sampled stay so.
+        self._second = -1
+        self._head = self._size = 0
+        self._ema = self._weight = 0.0
+        self.good = 0
+        self.raw = 0.0
+        self.spread = 0
+
     cdef void on_book(
         self, int64_t ts, const int64_t* bid_sizes, const int64_t* ask_sizes,
         Py_ssize_t levels, int64_t spread,
@@ -184,6 +193,10 @@ cdef class BookImbalance:
             bids[j] = bid_sizes[j] if j < bid_sizes.shape[0] else 0
             asks[j] = ask_sizes[j] if j < ask_sizes.shape[0] else 0
         self.on_book(ts, bids, asks, LEVELS, spread)
+
+    def lose(self):
+        """Forget the book: the feature is not valid until a new one was sampled."""
+        self.forget()
 
     def at(self, int64_t t_close):
         """Return the feature in [-1, 1] and whether it is valid at a close.

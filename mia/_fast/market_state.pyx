@@ -885,6 +885,14 @@ cdef class MarketState:
             raise ValueError("bid and ask sizes must have the same number of levels, at least 1")
         self.order_flow.book.on_book(ts, &bid_sizes[0], &ask_sizes[0], levels, spread)
 
+    def lose_book(self):
+        """Go on without what the book has said: it is stale, or cannot be believed."""
+        self.order_flow.book.forget()
+
+    def expect_book(self, bint expected):
+        """Count the book among the sources that features are expected of, or not."""
+        self._p.sources_book = expected
+
     def take_rows(self):
         """Return a copy of the rows recorded since the last call, ROW_DTYPE, and free them."""
         rows = self._rows_memory[: self._n_rows].copy()

@@ -5,7 +5,19 @@ from typing import Annotated
 import typer
 
 import mia
-from mia.cli import backtest, backup, config, data, gateway, kill, options, snapshots, trade
+from mia.cli import (
+    backtest,
+    backup,
+    collect,
+    config,
+    data,
+    gateway,
+    kill,
+    options,
+    report,
+    snapshots,
+    trade,
+)
 from mia.command_line import EXIT_CODES
 
 app = typer.Typer(
@@ -23,10 +35,12 @@ for passed_on in (trade.trade, kill.kill):
             "help_option_names": [],
         }
     )(passed_on)
+data.data.command("collect")(collect.collect)
 app.add_typer(data.data, name="data")
 app.add_typer(data.calendar, name="calendar")
 app.add_typer(config.config, name="config")
 app.add_typer(options.options, name="options")
+app.add_typer(report.report, name="report")
 app.add_typer(snapshots.snapshots, name="snapshots")
 app.add_typer(backup.backup, name="backup")
 

@@ -1,6 +1,7 @@
 """``mia gateway``: a simulated IB Gateway for anything that speaks the TWS socket protocol."""
 
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,6 +12,7 @@ from mia.errors import BrokerError, UsageError
 
 if TYPE_CHECKING:
     import asyncio
+    from collections.abc import Callable
 
     from mia.gateway.fault_scenario import Fault
     from mia.gateway.options import GatewayOptions
@@ -50,9 +52,16 @@ def gateway(
         bool,
         typer.Option("--now", help="The market runs at the present time, by the clock."),
     ] = False,
+    start: Annotated[
+        str | None,
+        typer.Option(help="Market time at the start, ISO 8601 with a zone; history lies before."),
+    ] = None,
     while_down: Annotated[
         float, typer.Option(min=0, help="In lock-step, market seconds without a client.")
     ] = 0.0,
+    until_eof: Annotated[
+        bool, typer.Option("--until-eof", help="End when standard input ends, with its writer.")
+    ] = False,
     trades_per_day: Annotated[
         int, typer.Option(min=100, max=5_000_000, help="Activity of the synthetic market.")
     ] = 50_000,
@@ -66,6 +75,8 @@ def gateway(
     from mia.gateway.fault_scenario import read_scenario
     from mia.gateway.options import GatewayOptions
 
+    if now and start is not None:
+        raise UsageError("--now is a start of its own: leave out --start")
     if replay is not None:
         if record is not None or faults is not None:
             raise UsageError("a replay adds nothing of its own: leave out --record and --faults")
@@ -82,13 +93,13 @@ def gateway(
         version=max_version,
         zone=zone,
         while_down_s=while_down,
-        start=time.time_ns() if now else 0,
+        start=time.time_ns() if now else _instant(start),
         wall=now,
         trades_per_day=trades_per_day,
         accounts=tuple(account or GatewayOptions().accounts),
     )
     scenario = read_scenario(faults) if faults is not None else []
-    _leave(asyncio.run(_run(options, scenario, record, control_port)))
+    _leave(asyncio.run(_run(options, scenario, record, control_port, until_eof)))
 
 
 def _market_of_today(market: str) -> str:
@@ -103,8 +114,27 @@ def _market_of_today(market: str) -> str:
     return f"{market}:{session}:{DAYS_FROM_NOW}"
 
 
+def _instant(text: str | None) -> int:
+    """Read a time as ns UTC, 0 without one."""
+    from datetime import datetime
+
+    if text is None:
+        return 0
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise UsageError(f"--start takes a time with its zone, 2025-03-10T10:00-04:00: {text!r}")
+    return int(moment.timestamp()) * 1_000_000_000
+
+
 async def _run(
-    options: "GatewayOptions", faults: "list[Fault]", record: Path | None, control_port: int
+    options: "GatewayOptions",
+    faults: "list[Fault]",
+    record: Path | None,
+    control_port: int,
+    until_eof: bool,
 ) -> int:
     import asyncio
     from contextlib import AsyncExitStack
@@ -137,6 +167,8 @@ async def _run(
                 f"(control {control_port}): {error.strerror or error}"
             ) from None
         _log_to_stderr()
+        if until_eof:
+            _at_eof(hand.shutdown)
         where = f"listening on {options.host}:{gateway.port}"
         print(
             f"{where}, control on 127.0.0.1:{control.port}" if control.port else where, flush=True
@@ -155,11 +187,25 @@ async def _run(
         return signalled.result() if signalled in done else 0
 
 
+def _at_eof(act: "Callable[[], None]") -> None:
+    import asyncio
+    import sys
+    import threading
+
+    loop = asyncio.get_running_loop()
+
+    def read() -> None:
+        sys.stdin.buffer.read()
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(act)
+
+    threading.Thread(target=read, daemon=True).start()
+
+
 def _signals() -> "asyncio.Future[int]":
     """Return what is done when the process is told to stop: an exception in the loop could hang."""
     import asyncio
     import signal
-    from contextlib import suppress
 
     loop = asyncio.get_running_loop()
     told: asyncio.Future[int] = loop.create_future()

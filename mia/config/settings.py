@@ -104,6 +104,11 @@ class Live(method.Group):
     reentries: int = Field(3, ge=1, le=100)
     refusals: int = Field(10, ge=1, le=100)
     history: str | None = None
+    book_age_s: float = Field(30.0, ge=2, le=300)
+    chain: str | None = None
+    chain_s: float = Field(60.0, ge=1, le=600)
+    option_lines: int = Field(90, ge=1, le=1000)
+    option_contracts: int = Field(2400, ge=100, le=10_000)
     hole_rth_s: float = Field(120.0, ge=10, le=3600)
     hole_s: float = Field(900.0, ge=10, le=14_400)
 

@@ -201,7 +201,13 @@ class IbkrConnector(IbkrConnection):
         await self._data().subscribe_index(symbol, require_live=require_live, confirm=confirm)
 
     async def subscribe_depth(
-        self, contract: FutureContract, on_depth: Callable[[DepthBook], None], rows: int = 10
+        self,
+        contract: FutureContract,
+        on_depth: Callable[[DepthBook], None],
+        rows: int = 10,
+        *,
+        confirm: float = 0.0,
+        refused: Callable[[str], None] | None = None,
     ) -> None:
         """Subscribe to the book.
 
@@ -212,8 +218,20 @@ class IbkrConnector(IbkrConnection):
             Given the book after each change; always the same object.
         rows : int
             Levels of each side.
+        confirm : float
+            Seconds to wait for a first row or a refusal; silence is no refusal.
+        refused : callable, optional
+            Told why it ended, should the gateway end it later; without it the listener is, as
+            of a bad tick.
+
+        Raises
+        ------
+        BrokerError
+            If the gateway refuses while it is waited for.
         """
-        await self._data().subscribe_depth(contract, rows, on_depth)
+        await self._data().subscribe_depth(
+            contract, rows, on_depth, confirm=confirm, refused=refused
+        )
 
     async def unsubscribe(self, key: str) -> None:
         """Close a subscription by its words: ``trades of ESZ25``, ``index VIX``."""
@@ -223,10 +241,17 @@ class IbkrConnector(IbkrConnection):
         self,
         listener: OptionListener,
         on_greeks: Callable[[Any, OptionGreeks], None] | None = None,
+        on_refused: Callable[[Any, str], None] | None = None,
     ) -> OptionLines:
         """Return lines on options that a rotation opens and closes within its budget."""
         return OptionLines(
-            self._data(), self.backend, self._session.client, listener, self._now, on_greeks
+            self._data(),
+            self.backend,
+            self._session.client,
+            listener,
+            self._now,
+            on_greeks,
+            on_refused,
         )
 
     def _data(self) -> MarketData:

@@ -67,7 +67,12 @@ class OptionKey(Protocol):
 
     @property
     def expiry(self) -> int:
-        """Date, yyyymmdd."""
+        """Date of settlement, yyyymmdd."""
+        ...
+
+    @property
+    def last_trade(self) -> int:
+        """Date of the last trade, by which the gateway knows it, yyyymmdd."""
         ...
 
     @property

@@ -63,8 +63,10 @@ class MarketData:
 
     @property
     def is_live(self) -> bool:
-        """Whether no subscription was answered with frozen or delayed data."""
-        return all(stream.data_type == LIVE for stream in self._by_key.values())
+        """Whether nothing that trading needs was answered with frozen or delayed data."""
+        return all(
+            stream.data_type == LIVE for stream in self._by_key.values() if stream.refused is None
+        )
 
     async def subscribe_ticks(
         self, contract: FutureContract, kind: str, *, confirm: float = 2.0
@@ -128,7 +130,13 @@ class MarketData:
         return stream.data_type
 
     async def subscribe_depth(
-        self, contract: FutureContract, rows: int, on_depth: Callable[[DepthBook], None]
+        self,
+        contract: FutureContract,
+        rows: int,
+        on_depth: Callable[[DepthBook], None],
+        *,
+        confirm: float = 0.0,
+        refused: Callable[[str], None] | None = None,
     ) -> None:
         """Subscribe to the book; see `IbkrConnector`."""
         wire = self._wire_contract(contract)
@@ -136,14 +144,15 @@ class MarketData:
         book = DepthBook(contract.name)
         stream = Stream(
             key=f"depth of {contract.name}",
-            name=contract.name,
+            name=f"depth of {contract.name}",
             open=lambda number: client.reqMktDepth(number, wire, rows, False, []),
             close=lambda number: client.cancelMktDepth(number, False),
             take=lambda stream, fields: self._depth(stream, fields, book, on_depth),
             scale=1.0 / contract.min_tick,
+            refused=refused,
         )
         self._books[stream.key] = book
-        await self._subscribe(stream, 0.0)
+        await self._subscribe(stream, confirm)
 
     async def unsubscribe(self, key: str) -> None:
         """Close a subscription by its words, as in ``trades of ESZ25``."""
@@ -182,6 +191,7 @@ class MarketData:
             return
         except BrokerError:
             self._by_key.pop(stream.key, None)
+            self._books.pop(stream.key, None)
             raise
         finally:
             del self._firsts[stream.key]
@@ -291,6 +301,8 @@ class MarketData:
             stream.retry_at = self._session.monotonic() + stream.grace
         elif first is not None and not first.done():
             first.set_exception(BrokerError(f"{stream.key}: the gateway refused, {stream.error}"))
+        elif stream.refused is not None:
+            stream.refused(stream.error)
         else:
             self._market.on_bad_tick(stream.name, f"{stream.key} ended, {stream.error}")
         return True

@@ -12,6 +12,7 @@ from mia.core.ibkr_streams import (
     ASK,
     BID,
     CALL_OPEN_INTEREST,
+    LIVE,
     MODEL_GREEKS,
     PUT_OPEN_INTEREST,
     VOLUME,
@@ -63,6 +64,8 @@ class OptionLines:
         Time of receipt, ns UTC.
     on_greeks : callable, optional
         Given a contract and its `OptionGreeks`.
+    on_refused : callable, optional
+        Given a contract and why the gateway ended its line.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class OptionLines:
         listener: OptionListener,
         now: Callable[[], int],
         on_greeks: Callable[[Any, OptionGreeks], None] | None = None,
+        on_refused: Callable[[Any, str], None] | None = None,
     ) -> None:
         self._market = market
         self._backend = backend
@@ -80,13 +84,14 @@ class OptionLines:
         self._listener = listener
         self._now = now
         self._on_greeks = on_greeks
+        self._on_refused = on_refused
 
     def subscribe(self, contract: OptionKey, open_interest: bool) -> None:
         """Open a line on a contract, with its open interest or without."""
         wire = self._backend.contract(
             symbol="SPX",
             secType="OPT",
-            lastTradeDateOrContractMonth=str(contract.expiry),
+            lastTradeDateOrContractMonth=str(contract.last_trade),
             strike=contract.strike,
             right="C" if contract.right > 0 else "P",
             multiplier="100",
@@ -102,6 +107,7 @@ class OptionLines:
                 open=lambda number: self._client.reqMktData(number, wire, ticks, False, False, []),
                 close=self._client.cancelMktData,
                 take=lambda stream, fields: self._take(contract, stream, fields),
+                refused=lambda why: self._refuse(contract, why),
             )
         )
 
@@ -109,8 +115,15 @@ class OptionLines:
         """Close the line on a contract."""
         self._market.drop(_key(contract))
 
+    def _refuse(self, contract: OptionKey, why: str) -> None:
+        if self._on_refused is not None:
+            self._on_refused(contract, why)
+
     def _take(self, contract: OptionKey, stream: Stream, fields: Sequence[str]) -> None:
         message = fields[0]
+        if stream.data_type != LIVE:
+            # Frozen quotes would pass for those of now.
+            return
         if len(fields) < (12 if message == "21" else 5):
             return
         kind = fields[2] if message == "21" else fields[3]

@@ -34,6 +34,9 @@ class Stream:
         Received so far.
     error : str
         Why it is not open, empty if it is.
+    refused : callable, optional
+        Of a stream that trading can do without: told why it ended, instead of the listener. Such
+        a stream does not count in whether data are live.
     """
 
     key: str
@@ -52,6 +55,7 @@ class Stream:
     retry_at: float | None = None
     grace: float = 0.0
     scale: float = 4.0
+    refused: Callable[[str], None] | None = None
 
 
 @dataclass(slots=True)

@@ -74,6 +74,26 @@ def is_contract(name: str) -> bool:
     return NAME.fullmatch(name) is not None
 
 
+def front_by_calendar(root: str, session_id: int, last_days: int) -> str:
+    """Name the nearest contract that has more than some calendar days to its last session.
+
+    Parameters
+    ----------
+    root : str
+        As in ``ES``.
+    session_id : int
+    last_days : int
+    """
+    day = date(session_id // 10_000, session_id // 100 % 100, session_id % 100)
+    year, month = day.year, -(-day.month // 3) * 3
+    while True:
+        last = Contract(year, month, root).last_session
+        end = date(last // 10_000, last // 100 % 100, last % 100)
+        if (end - day).days > last_days:
+            return str(Contract(year, month, root))
+        year, month = (year, month + 3) if month < 12 else (year + 1, 3)
+
+
 def open_hours(contract: str, session_id: int) -> list[tuple[int, int]]:
     """Return the spans of a session in which the contract trades, ns UTC.
 

@@ -152,7 +152,7 @@ def stitch(
     notes: list[str] = []
     holes: list[Hole] = []
     compared = 0
-    for first, last in _unknown(past, start, live.since, silence_ns):
+    for first, last in unknown_spans(past, start, live.since, silence_ns):
         past = [
             part
             for block in past
@@ -224,12 +224,17 @@ def _without_first(blocks: list[TradeBlock], count: int) -> list[TradeBlock]:
     return kept
 
 
-def _unknown(
-    past: list[TradeBlock], start: int, end: int, silence_ns: int
+def unknown_spans(
+    past: Iterable[TradeBlock], start: int, end: int, silence_ns: int = LONGEST_SILENCE_NS
 ) -> list[tuple[int, int]]:
     """List the spans, on whole seconds, of which the store may lack trades.
 
     The second in which it falls silent is part of one, and so is that in which it speaks again.
+
+    Parameters
+    ----------
+    past : iterable of TradeBlock
+        What is stored of [start, end), ns UTC, in order.
     """
     times = [block.ts_event // SECOND_NS * SECOND_NS for block in past]
     ts = np.concatenate([np.array([start]), *times])

@@ -1,6 +1,6 @@
 """What a live session is connected to, and how it runs."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -11,6 +11,7 @@ from mia.core.broker_types import (
     LinkState,
     Notice,
     OpenOrderReport,
+    PositionReport,
     StatusReport,
 )
 from mia.execution.order_manager import OrderManager
@@ -27,6 +28,11 @@ class Connection(Protocol):
     @property
     def is_live_data(self) -> bool:
         """Whether the market data are live."""
+        ...
+
+    @property
+    def positions(self) -> Mapping[int, PositionReport]:
+        """Latest positions of the account by the broker's id of the contract."""
         ...
 
     def request_server_time(self) -> bool:

@@ -12,7 +12,7 @@ entries, closes our position and ends the run.
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -29,6 +29,7 @@ from mia.execution.kill_commands import KillCommands, KillStore
 from mia.execution.kill_switch import Rule
 from mia.execution.live_links import Connection, OrderRelay, Repair, Rest, SessionOptions
 from mia.execution.order_states import Trouble
+from mia.execution.position_watch import PositionWatch
 from mia.execution.reconciler import Reconciler
 from mia.execution.simple_trader import SimpleTrader
 
@@ -106,6 +107,7 @@ class LiveSession:
         self.market_link = LinkState.DISCONNECTED
         self.heard_at = 0.0
         self.is_ready = False
+        self._positions = PositionWatch(broker.manager.ledger)
         self._commands = commands
         self._store = store
         self._clock = clock
@@ -152,8 +154,9 @@ class LiveSession:
         self.ticks.on_quote(ts, bid, ask)
 
     def on_bad_tick(self, contract: str, why: str) -> None:
-        """Count a tick that the connection refused."""
-        self.ticks.on_bad_tick(self._clock.now())
+        """Count a tick that the connection refused, if it is of what is traded."""
+        if contract == self.ticks.contract:
+            self.ticks.on_bad_tick(self._clock.now())
         self.tell("bad_tick", (contract, why))
 
     def on_index(self, symbol: str, ts: int, value: float) -> None:
@@ -420,15 +423,28 @@ class LiveSession:
             self.follow_up()
             if self.is_ready and self._lost_at is None:
                 self.trader.check(now)
+                if self.trader.kill_switch.state >= TradingState.HALT_TRADING:
+                    self._close_beside_the_cycle(now)
                 if not self.options.lockstep:
                     self.closed_until = now - round(self.options.close_grace_s * SECOND)
                     self.trader.advance_clock(self.closed_until)
+            self._watch_positions()
             self._store.save(now)
             self._use_break(now)
             if self.trader.kill_switch.state is TradingState.EMERGENCY:
                 self.fail(RiskHalt("the kill switch is at EMERGENCY"))
         except Exception as error:
             self.fail(error)
+
+    def _watch_positions(self) -> None:
+        """Ask the broker when somebody else has traded in the account."""
+        orders = self._orders
+        if self.options.lockstep or not self.is_ready or self._work is not None or orders is None:
+            return
+        if orders.state is not LinkState.READY or not self.manager.reconciled:
+            return
+        if self._positions.disagrees(orders.positions.values(), time.monotonic()):
+            self._begin(self._query())
 
     def _use_break(self, now: int) -> None:
         """Let the break between two sessions be used, once."""
@@ -454,8 +470,25 @@ class LiveSession:
         self._answer_command()
 
     def _answer_command(self) -> None:
-        if self.trader.position is None:
+        if self.trader.position is None and not any(self._beside_the_cycle()):
             self._commands.done("no entry works and nothing is held")
+
+    def _beside_the_cycle(self) -> Iterator[str]:
+        """Yield the open brackets that are ours and that the cycle knows nothing of.
+
+        They were taken back from the broker without their journal, or filled after their end.
+        """
+        position = self.trader.position
+        managed = "" if position is None else position.trade_id
+        for bracket in self.manager.ledger.live():
+            name = bracket.order.bracket_id
+            if name != managed and bracket.is_open:
+                yield name
+
+    def _close_beside_the_cycle(self, now: int) -> None:
+        for name in list(self._beside_the_cycle()):
+            self.broker.cancel_entry(name, now)
+            self.broker.flatten(name, now)
 
     def _leave_nothing(self) -> None:
         """Cancel our entries and close our positions, as far as the broker can be reached."""

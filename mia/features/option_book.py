@@ -37,6 +37,8 @@ class OptionBook:
     ----------
     asof, now : int
         Time of the quotes and time at which settled series were dropped, ns UTC.
+    rows : ndarray of intp, shape (n,)
+        Row of each contract in the chain.
     root, right : ndarray of int8, shape (n,)
     expiry : ndarray of int32, shape (n,)
     strike, bid, ask : ndarray of float64, shape (n,)
@@ -56,6 +58,7 @@ class OptionBook:
 
     asof: int
     now: int
+    rows: Indices
     root: NDArray[np.int8]
     right: NDArray[np.int8]
     expiry: NDArray[np.int32]
@@ -135,6 +138,7 @@ def option_book(chain: Chain, now: int | None = None) -> OptionBook:
     return OptionBook(
         asof=asof,
         now=now,
+        rows=rows,
         root=root,
         right=right,
         expiry=expiry,

@@ -12,7 +12,10 @@ from numpy.typing import NDArray
 from mia.config.instruments import TICK
 from mia.core import sessions
 from mia.core.base_types import ClosedTrade
+from mia.core.risk_measures import rolling_mean, rolling_sharpe
 from mia.performance.recorder import RunRecord
+from mia.performance.session_analysis import ROLLING_SESSIONS, ROLLING_TRADES
+from mia.performance.summary import session_pnl
 
 MAX_CANDLES = 500_000
 """Candles in one page; about 15 bytes each."""
@@ -238,6 +241,30 @@ def trade_columns(trades: Sequence[ClosedTrade]) -> dict[str, Any]:
     return columns
 
 
+def session_columns(record: RunRecord) -> dict[str, Any]:
+    """Return results of sessions and rolling figures for charts.
+
+    Returns
+    -------
+    dict
+        ``t`` as differences in seconds (16:00 UTC of the session), ``net`` in cents, ``sharpe`` of
+        the sessions before each, ``expectancy`` of the trades before each, in R.
+    """
+    by_session = session_pnl(record)
+    days = [f"{sid // 10_000}-{sid // 100 % 100:02d}-{sid % 100:02d}T16:00" for sid in by_session]
+    t = np.array(days, dtype="datetime64[s]").astype(np.int64)
+    net = np.array(list(by_session.values()), dtype=np.float64)
+    r = np.array([trade.r_multiple for trade in record.trades], dtype=np.float64)
+    sharpes = rolling_sharpe(net, ROLLING_SESSIONS)
+    means = rolling_mean(r, ROLLING_TRADES)
+    return {
+        "t": _steps(t),
+        "net": _steps(np.rint(np.cumsum(net) * 100.0).astype(np.int64)),
+        "sharpe": [_number(value, 3) for value in sharpes.tolist()],
+        "expectancy": [_number(value, 4) for value in means.tolist()],
+    }
+
+
 def chart_data(
     record: RunRecord, bars: Mapping[str, Sequence[int]], start_equity: float
 ) -> dict[str, Any]:
@@ -254,5 +281,6 @@ def chart_data(
         "pack": pack_candles(candles, chosen),
         "daily": daily_line(candles),
         "equity": equity_line(record, start_equity, min(firsts, default=0), last),
+        "sessions": session_columns(record),
         "trades": trade_columns(record.trades),
     }

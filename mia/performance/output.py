@@ -14,7 +14,7 @@ from mia.core.base_types import BarBlock
 from mia.data.tape import Tape
 from mia.performance.recorder import RunRecord
 from mia.performance.report import write_report
-from mia.performance.results import staged, write_results
+from mia.performance.results import staged, write_columns, write_results
 
 CHART_SECONDS = 300
 
@@ -60,6 +60,14 @@ def write_all(
     DataError
         If a file cannot be written.
     """
+    bars = chart_bars(tape)
     with staged(folder) as staging:
         write_results(staging, record, summary, start_equity)
-        write_report(staging / "report.html", record, summary, chart_bars(tape), start_equity)
+        write_candles(staging / "candles.parquet", bars)
+        write_report(staging / "report.html", record, summary, bars, start_equity)
+
+
+def write_candles(path: Path, bars: Mapping[str, list[int]]) -> None:
+    """Write the bars of the report, as `chart_bars` returns them."""
+    columns = {name: np.array(values, dtype=np.int64) for name, values in bars.items()}
+    write_columns(path, columns)

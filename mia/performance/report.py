@@ -10,7 +10,7 @@ from pathlib import Path
 from string import Template
 from typing import Any
 
-from mia.performance import report_tables
+from mia.performance import report_analysis, report_tables
 from mia.performance.chart_data import chart_data
 from mia.performance.recorder import RunRecord
 from mia.performance.results import replacing
@@ -19,15 +19,15 @@ from mia.performance.wording import number, plural
 TIMINGS = ("seconds", "ticks_per_second")
 """Figures of the machine rather than of the run; left out, so that a run repeated is the same."""
 
-SCRIPTS = ("report.js", "report_charts.js", "report_candles.js", "report_list.js")
+SCRIPTS = ("report.js", "report_charts.js", "report_risk.js", "report_candles.js", "report_list.js")
 
 
 def _asset(name: str) -> str:
     return (files("mia.performance") / name).read_text(encoding="utf-8")
 
 
-def _embedded(content: Mapping[str, Any]) -> str:
-    """Write JSON that no HTML parser can take for markup."""
+def embedded(content: Mapping[str, Any]) -> str:
+    """Return JSON that no HTML parser can take for markup."""
     text = json.dumps(content, allow_nan=False, separators=(",", ":"))
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -61,12 +61,16 @@ def render(
         honesty=report_tables.honesty(summary),
         facts=report_tables.facts(summary),
         shown=escape(shown) if data["candles"] else "No bars were given, so no prices are drawn.",
+        luck=report_analysis.luck(summary),
+        risk=report_analysis.risk(summary),
+        under_water=report_analysis.under_water(summary),
+        in_depth=report_analysis.in_depth(summary),
         groups=report_tables.groups(summary),
         months=report_tables.months(summary),
         rejections=report_tables.rejections(summary, record.decisions),
         kills=report_tables.kills(summary),
-        summary=_embedded({k: v for k, v in summary.items() if k not in TIMINGS}),
-        data=_embedded(data),
+        summary=embedded({k: v for k, v in summary.items() if k not in TIMINGS}),
+        data=embedded(data),
         scripts="\n".join(f"<script>{script}</script>" for script in scripts),
     )
 

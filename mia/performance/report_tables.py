@@ -25,6 +25,7 @@ from mia.performance.wording import (
 GROUPS = (
     ("by_hour", "Hour of entry, New York"),
     ("by_weekday", "Weekday of the session"),
+    ("by_phase", "Phase at the entry"),
     ("by_regime", "Regime"),
     ("by_strategy", "Strategy"),
     ("by_trigger", "Trigger"),
@@ -70,7 +71,8 @@ def _rows(rows: Iterable[Sequence[str]]) -> str:
     return "".join(parts)
 
 
-def _date(session_id: int | None) -> str:
+def session_date(session_id: int | None) -> str:
+    """Write the date of a session."""
     if session_id is None:
         return NOTHING
     text = str(session_id)
@@ -94,7 +96,7 @@ def _known(value: Any) -> str:
 
 def facts(summary: Mapping[str, Any]) -> str:
     """Write what was run."""
-    first, last = _date(summary["first_session"]), _date(summary["last_session"])
+    first, last = session_date(summary["first_session"]), session_date(summary["last_session"])
 
     def told(key: str) -> str:
         return str(summary.get(key, "not recorded"))

@@ -3,6 +3,7 @@
 import json
 import os
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from errno import EISDIR
@@ -14,10 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mia.core.base_types import FEATURE_NAMES, ClosedTrade, Decision
+from mia.core.risk_measures import rolling_sharpe
 from mia.data.files import reason
 from mia.errors import DataError
+from mia.performance import run_tables
 from mia.performance.recorder import RunRecord
+from mia.performance.session_analysis import ROLLING_SESSIONS
+from mia.performance.summary import session_pnl
 
 
 @contextmanager
@@ -145,171 +149,26 @@ def _write_rows(path: Path, schema: pa.Schema, rows: list[dict[str, Any]]) -> No
         pq.write_table(pa.Table.from_pylist(rows, schema=schema), temporary, compression="zstd")
 
 
-_TRADES = pa.schema(
-    [
-        ("trade_id", pa.string()),
-        ("symbol", pa.string()),
-        ("contract", pa.string()),
-        ("strategy", pa.string()),
-        ("trigger", pa.string()),
-        ("regime", pa.string()),
-        ("session_id", pa.int64()),
-        ("side", pa.int8()),
-        ("quantity", pa.int32()),
-        ("ts_signal", pa.int64()),
-        ("ts_entry", pa.int64()),
-        ("ts_exit", pa.int64()),
-        ("entry_ticks", pa.float64()),
-        ("exit_ticks", pa.float64()),
-        ("stop_ticks", pa.int32()),
-        ("target_ticks", pa.int32()),
-        ("distance_ticks", pa.int32()),
-        ("exit_reason", pa.string()),
-        ("gross_ticks", pa.float64()),
-        ("gross_pnl_usd", pa.float64()),
-        ("costs_usd", pa.float64()),
-        ("net_pnl_usd", pa.float64()),
-        ("r_multiple", pa.float64()),
-        ("mfe_ticks", pa.int32()),
-        ("mae_ticks", pa.int32()),
-        ("bars_held", pa.int32()),
-        ("confidence", pa.float64()),
-        ("slippage_ticks", pa.float64()),
-    ]
-)
-
-
-def _trade_row(trade: ClosedTrade) -> dict[str, Any]:
-    return {
-        "trade_id": trade.trade_id,
-        "symbol": trade.symbol,
-        "contract": trade.contract,
-        "strategy": trade.strategy.value,
-        "trigger": trade.kind.name,
-        "regime": trade.regime.name,
-        "session_id": trade.session_id,
-        "side": trade.side,
-        "quantity": trade.quantity,
-        "ts_signal": trade.ts_signal,
-        "ts_entry": trade.ts_entry,
-        "ts_exit": trade.ts_exit,
-        "entry_ticks": trade.entry,
-        "exit_ticks": trade.exit,
-        "stop_ticks": trade.stop,
-        "target_ticks": trade.target,
-        "distance_ticks": trade.distance,
-        "exit_reason": trade.exit_reason.value,
-        "gross_ticks": trade.gross_ticks,
-        "gross_pnl_usd": trade.gross_pnl,
-        "costs_usd": trade.costs,
-        "net_pnl_usd": trade.net_pnl,
-        "r_multiple": trade.r_multiple,
-        "mfe_ticks": trade.mfe_ticks,
-        "mae_ticks": trade.mae_ticks,
-        "bars_held": trade.bars_held,
-        "confidence": trade.confidence,
-        "slippage_ticks": trade.slippage_ticks,
-    }
-
-
-_GATE = pa.struct(
-    [
-        ("code", pa.string()),
-        ("value", pa.float64()),
-        ("limit", pa.float64()),
-        ("passed", pa.bool_()),
-        ("known", pa.bool_()),
-    ]
-)
-
-_DECISIONS = pa.schema(
-    [
-        ("ts", pa.int64()),
-        ("session_id", pa.int64()),
-        ("contract", pa.string()),
-        ("strategy", pa.string()),
-        ("trigger", pa.string()),
-        ("side", pa.int8()),
-        ("quality", pa.float64()),
-        ("entry_type", pa.string()),
-        ("entry_ticks", pa.int32()),
-        ("stop_ticks", pa.int32()),
-        ("target_ticks", pa.int32()),
-        ("distance_ticks", pa.int32()),
-        ("signal", pa.string()),
-        ("reason", pa.string()),
-        ("confidence", pa.float64()),
-        ("label", pa.string()),
-        ("parts", pa.map_(pa.string(), pa.float64())),
-        ("gates", pa.list_(_GATE)),
-        ("symbol", pa.string()),
-        ("quantity", pa.int32()),
-        ("budgets", pa.map_(pa.string(), pa.float64())),
-        ("regime", pa.string()),
-        ("phase", pa.string()),
-        *((name, pa.float64()) for name in FEATURE_NAMES),
-        *((f"{name}_valid", pa.bool_()) for name in FEATURE_NAMES),
-    ]
-)
-
-
-def _decision_row(decision: Decision) -> dict[str, Any]:
-    proposal = decision.proposal
-    return {
-        "ts": decision.ts,
-        "session_id": decision.session_id,
-        "contract": decision.contract,
-        "strategy": proposal.strategy.value,
-        "trigger": proposal.kind.name,
-        "side": proposal.side,
-        "quality": proposal.quality,
-        "entry_type": proposal.entry_type.name,
-        "entry_ticks": proposal.entry,
-        "stop_ticks": proposal.stop,
-        "target_ticks": proposal.target,
-        "distance_ticks": proposal.distance,
-        "signal": decision.signal.value,
-        "reason": decision.reason.value,
-        "confidence": decision.confidence,
-        "label": decision.label,
-        "parts": list(decision.parts.items()),
-        "gates": [
-            {
-                "code": gate.code.value,
-                "value": gate.value,
-                "limit": gate.limit,
-                "passed": gate.passed,
-                "known": gate.known,
-            }
-            for gate in decision.gates
-        ],
-        "symbol": decision.symbol,
-        "quantity": decision.quantity,
-        "budgets": list(decision.budgets.items()),
-        "regime": decision.regime.name,
-        "phase": decision.phase.name,
-        **dict(zip(FEATURE_NAMES, decision.features, strict=True)),
-        **{
-            f"{name}_valid": valid
-            for name, valid in zip(FEATURE_NAMES, decision.valid, strict=True)
-        },
-    }
-
-
 def write_results(
     folder: Path, record: RunRecord, summary: Mapping[str, Any], start_equity: float
 ) -> None:
-    """Write ``trades``, ``decisions``, ``equity`` (Parquet) and ``summary.json``.
+    """Write ``trades``, ``decisions``, ``fills``, ``sessions``, ``equity``, and ``summary.json``.
 
     Raises
     ------
     DataError
         If a file cannot be written; those before it are whole.
     """
-    _write_rows(folder / "trades.parquet", _TRADES, [_trade_row(t) for t in record.trades])
-    _write_rows(
-        folder / "decisions.parquet", _DECISIONS, [_decision_row(d) for d in record.decisions]
-    )
+    trades = [run_tables.trade_row(trade) for trade in record.trades]
+    _write_rows(folder / "trades.parquet", run_tables.TRADES, trades)
+    unfilled = {decision.ts for decision in record.unfilled}
+    decisions = [
+        run_tables.decision_row(d, d.accepted and d.ts in unfilled) for d in record.decisions
+    ]
+    _write_rows(folder / "decisions.parquet", run_tables.DECISIONS, decisions)
+    fills = [run_tables.fill_row(fill) for fill in record.fills]
+    _write_rows(folder / "fills.parquet", run_tables.FILLS, fills)
+    _write_sessions(folder / "sessions.parquet", record)
     marks = record.marks
     write_columns(
         folder / "equity.parquet",
@@ -321,6 +180,22 @@ def write_results(
         },
     )
     write_json(folder / "summary.json", summary)
+
+
+def _write_sessions(path: Path, record: RunRecord) -> None:
+    by_session = session_pnl(record)
+    traded = Counter(trade.session_id for trade in record.trades)
+    net = np.array(list(by_session.values()), dtype=np.float64)
+    write_columns(
+        path,
+        {
+            "session_id": np.array(list(by_session), dtype=np.int64),
+            "with_data": np.isin(list(by_session), record.sessions),
+            "net_pnl_usd": net,
+            "trades": np.array([traded[sid] for sid in by_session], dtype=np.int64),
+            "rolling_sharpe": rolling_sharpe(net, ROLLING_SESSIONS),
+        },
+    )
 
 
 def _drawdowns(marks: list[tuple[int, int, float]], start_equity: float) -> NDArray[np.float64]:

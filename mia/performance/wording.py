@@ -82,6 +82,7 @@ def remarks(summary: Mapping[str, Any]) -> list[Remark]:
     else:
         said = [
             *_edge(summary),
+            *_choice(summary),
             *_size(summary),
             *_silence(summary),
             *_win_rate(summary),
@@ -143,6 +144,41 @@ def _edge(summary: Mapping[str, Any]) -> list[Remark]:
         said.append(Remark("good", text + "if this was the only variant ever tried."))
     else:
         said.append(Remark("bad", text + "short of the usual 95 %."))
+    return said
+
+
+def _choice(summary: Mapping[str, Any]) -> list[Remark]:
+    chosen = summary["selection"]
+    said = []
+    if chosen["trials"] > 1:
+        best, deflated = chosen["best_sharpe_by_chance"], chosen["deflated_sharpe"]
+        text = (
+            f"This is one of {number(chosen['trials'])} trials; without any edge the best of them "
+            f"would be expected to show a Sharpe ratio of {number(best, 2)}. The probability that "
+            f"the true one exceeds that is {chance(deflated)}"
+        )
+        if deflated is None:
+            said.append(Remark("bad", f"This is one of {number(chosen['trials'])} trials."))
+        elif deflated >= CONFIDENT:
+            said.append(Remark("good", f"{text}."))
+        else:
+            said.append(Remark("bad", f"{text}, short of the usual 95 %."))
+    needed, days = chosen["minimum_track_record_sessions"], summary["sessions"]
+    if needed is not None and needed > days:
+        text = (
+            f"Results like these would have to go on for {number(needed)} sessions "
+            f"to show a Sharpe ratio above zero; there are {number(days)}."
+        )
+        said.append(Remark("note", text))
+    outcome = chosen["overfitting"]
+    if outcome is not None:
+        tone = "bad" if outcome["probability"] > 0.05 else "good"
+        text = (
+            f"In {percent(outcome['probability'])} of {plural(outcome['splits'], 'split')} of the "
+            f"sessions the best of {plural(outcome['variants'], 'variant')} in one half was no "
+            "better than the middle in the other (probability of overfitting)."
+        )
+        said.append(Remark(tone, text))
     return said
 
 

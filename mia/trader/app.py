@@ -17,12 +17,11 @@ from mia import interrupts
 from mia.command_line import EXIT_CODES, ConfigOption, JsonOption, QuietOption, SetOption
 from mia.config.settings import LoadedSettings, load_settings
 from mia.core.base_types import TradingMode
-from mia.errors import DataError, UsageError
+from mia.errors import ConfigError, DataError, UsageError
 from mia.performance.recorder import RunRecord
 from mia.performance.results import results_folder
 from mia.trader.demo import run_demo
 from mia.trader.live import LiveOptions, LiveTrader, gateway_address
-from mia.trader.notes import Notes
 from mia.trader.panel import panel, report_lines
 
 _REFRESH_S = 0.25
@@ -67,6 +66,8 @@ def trade(
     if simulated:
         if live:
             raise UsageError("--live has no place in a simulation: choose another profile")
+        if loaded.settings.trading_mode == TradingMode.LIVE.value:
+            raise ConfigError("trading_mode live has no place in a simulation: choose paper")
         with results_folder(out):
             summary = run_demo(loaded, out, console, dry_run=dry_run)
         if as_json:
@@ -94,15 +95,15 @@ def _trade(
 ) -> None:
     """Trade on the gateway that the settings name, until stopped."""
     host, port, account = gateway_address(loaded)
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    level = logging.WARNING if console.quiet else logging.INFO
+    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
     record = RunRecord()
-    notes = Notes(record, console)
     options = LiveOptions(
         host,
         port,
         account,
         state or Path(loaded.settings.live.state_dir) / account,
-        notes,
+        record,
         dry_run=dry_run,
         live_flag=live,
     )
@@ -110,14 +111,14 @@ def _trade(
         trader = LiveTrader(loaded, options, stack)
         if loaded.settings.trading_mode == TradingMode.LIVE.value:
             trader.require_armed()
-        notes.say(f"account {account} at {host}:{port}, {loaded.settings.trading_mode} mode")
-        if loaded.settings.feed == "ibkr":
-            notes.say(
-                "The feed is IBKR's: it does not say who crossed the spread, so order flow is "
-                "inferred."
-            )
-        else:
-            notes.say(f"trades come from {loaded.settings.feed}, orders go to IBKR")
+        feed = loaded.settings.feed
+        for line in (
+            f"account {account} at {host}:{port}, {loaded.settings.trading_mode} mode",
+            "The feed is IBKR's: it does not say who crossed the spread; order flow is inferred."
+            if feed == "ibkr"
+            else f"trades come from {feed}, orders go to IBKR",
+        ):
+            console.print(line, soft_wrap=True, markup=False, highlight=False)
         asyncio.run(watched(trader, record, console))
     ticks = trader.session.ticks
     result: dict[str, Any] = {

@@ -7,6 +7,7 @@ the market, with the exact side of each; orders go to the gateway.
 """
 
 import asyncio
+import shutil
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -18,6 +19,7 @@ from rich.console import Console
 
 from mia.config.settings import LoadedSettings
 from mia.core import sessions
+from mia.data.state_directory import StateDirectory
 from mia.data.tape import Selection, Tape, open_tape, synthetic_tape
 from mia.data.wire_tape import as_wire
 from mia.errors import ConfigError, DataError
@@ -30,6 +32,7 @@ from mia.trader.live import LiveOptions, LiveTrader
 from mia.trader.sierra_process import sierra_process
 
 ACCOUNT = "DU1234567"
+_MARK = "demo"
 
 
 def run_demo(
@@ -58,6 +61,7 @@ def _run(
 ) -> dict[str, object]:
     from mia.trader.app import watched
 
+    state, said = _fresh_state(out / "state"), out / "gateway.log"
     record = RunRecord()
     began = time.perf_counter()
     with ExitStack() as stack:
@@ -75,7 +79,7 @@ def _run(
                     "--by-minute",
                     *(["--faults", str(scenario), "--while-down", "45"] if faults else []),
                 ],
-                out / "gateway.log",
+                said,
             )
         )
         pace = None
@@ -86,7 +90,7 @@ def _run(
             gateway.host,
             gateway.port,
             ACCOUNT,
-            out / "state",
+            state,
             record,
             dry_run=dry_run,
             lockstep=True,
@@ -166,3 +170,25 @@ def _written(
     sierra = settings.sierra.model_copy(update={"folder": str(folder)})
     reading = replace(loaded, settings=settings.model_copy(update={"sierra": sierra}))
     return reading, process.pace
+
+
+def _fresh_state(path: Path) -> Path:
+    """Make a state directory anew: the account of the demo before it died with its gateway.
+
+    Raises
+    ------
+    ConfigError
+        If it is there and no demo made it.
+    AlreadyRunning
+        If a demo is using it.
+    """
+    mark = path / _MARK
+    if path.exists():
+        if not mark.exists():
+            raise ConfigError(f"{path} was not made by a demo: choose another folder with --out")
+        with StateDirectory.open(path):
+            pass
+        shutil.rmtree(path)
+    path.mkdir(mode=0o700, parents=True)
+    mark.touch(mode=0o600)
+    return path

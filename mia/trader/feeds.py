@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -315,19 +315,23 @@ class _IqfeedPast(Past):
         self._source = source
         self._symbol = symbol
 
-    async def _history(self, start: int, end: int) -> History | None:
-        """Fetch the trades from `start` on, those with which the live feed is compared too."""
-        name = self._contract.name
-        until = end + OVERLAP_NS
-        try:
-            blocks = [block async for block in self._source.ticks(self._symbol, name, start, until)]
-        except DataError as error:
-            log.warning("no history: %s", error)
+    async def _history(self, spans: Sequence[tuple[int, int]]) -> History | None:
+        """Fetch the trades of some spans, and what the live feed is compared with after each."""
+        told: list[tuple[int, int, list[TradeBlock]]] = []
+        for start, end in spans:
+            until = end + OVERLAP_NS
+            source = self._source.ticks(self._symbol, self._contract.name, start, until)
+            try:
+                told.append((start, until, [block async for block in source]))
+            except DataError as error:
+                log.warning("no history: %s", error)
+        if not told:
             return None
 
         def history(first: int, last: int) -> Iterable[TradeBlock]:
-            if first < start or last > until:
-                raise DataError(f"history was asked for [{start}, {until}) ns only")
-            return [part for block in blocks if len(part := cut(block, first, last))]
+            for start, until, blocks in told:
+                if start <= first and last <= until:
+                    return [part for block in blocks if len(part := cut(block, first, last))]
+            raise DataError(f"IQFeed did not tell of {first} to {last} ns")
 
         return history

@@ -39,10 +39,12 @@ def gateway_process(arguments: Sequence[str], log: Path) -> Iterator[GatewayProc
         If it ends before it listens, with what it said.
     """
     command = [sys.executable, "-m", "mia.cli", "gateway", "--port", "0", *arguments]
+    # However this process ends, its end of the pipe closes, and the gateway ends too.
+    command.append("--until-eof")
     with (
         log.open("w", encoding="utf-8") as said,
         subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=said, text=True
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said, text=True
         ) as process,
     ):
         try:

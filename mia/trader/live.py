@@ -48,6 +48,8 @@ from mia.execution.trade_snapshotter import TradeSnapshotter
 from mia.execution.world_facts import WorldFacts
 from mia.performance.identity import configuration_hash
 from mia.strategies.session_facts import NewsWindow, no_news_calendar
+from mia.trader.book_feed import BookFeed
+from mia.trader.chain_feed import ChainFeed, ChainPace
 from mia.trader.feeds import OWN_FEEDS, Feed, Pace, feed_delay, open_feed, require_feed
 from mia.trader.past import Past
 
@@ -198,7 +200,8 @@ class LiveTrader:
             note=lambda kind, payload, ts: journal.append(kind, payload, ts=ts),
         )
         broker = IbkrBroker(manager, gate, facts, dry_run=options.dry_run)
-        plan = fit_settings(loaded, 0)
+        self._chains = self._chain_feed()
+        plan = fit_settings(loaded, 0, options=self._chains is not None)
         state = market_state(plan, first, sessions.next_trading_day(last), 0, record=False)
         self.vix = LiveVix(self._clock.now)
         bus.subscribe("index", self.vix.publish, "vix")
@@ -210,7 +213,11 @@ class LiveTrader:
             bus,
             vix=self.vix,
             news_window=_news(settings.live.history),
+            options=None if self._chains is None else self._chains.snapshots,
         )
+        self._book: BookFeed | None = None
+        if settings.sources.book and not options.lockstep:
+            self._book = BookFeed(state, self._clock.now, settings.live.book_age_s)
         store = KillStore(journal)
         store.attach(self.trader.kill_switch)
 
@@ -271,6 +278,17 @@ class LiveTrader:
         else:
             payload = asdict(event)
         self._journal.append(topic, payload, ts=self._clock.now())
+
+    def _chain_feed(self) -> ChainFeed | None:
+        """Return what follows the options, None if the run does without."""
+        live = self._settings.live
+        if not self._settings.sources.options or self._options.lockstep:
+            return None
+        if live.chain is None:
+            log.warning("options stay unknown: live.chain names no chain of yesterday")
+            return None
+        pace = ChainPace(live.option_lines, live.option_contracts, live.chain_s)
+        return ChainFeed(Path(live.chain), self._clock.now, pace)
 
     def _con_id(self, contract: str) -> int:
         try:
@@ -340,6 +358,11 @@ class LiveTrader:
             )
         return endpoint
 
+    def _data_endpoint(self) -> Endpoint:
+        endpoint = self._endpoint(self._settings.ibkr.data_client_id)
+        # No order goes through it: nothing need be kept for one.
+        return replace(endpoint, messages=replace(endpoint.messages, kept_for_orders=0))
+
     async def run(self, started: Callable[[], None] = lambda: None) -> None:
         """Connect, reconcile, warm up, trade until told to stop.
 
@@ -356,7 +379,7 @@ class LiveTrader:
         ibkr = self._settings.ibkr
         session = self.session
         market = IbkrConnector(
-            self._endpoint(ibkr.data_client_id),
+            self._data_endpoint(),
             market=session,
             backend=ibkr.backend,
             clock=self._clock.now,
@@ -396,6 +419,7 @@ class LiveTrader:
             await self._ask_equity(orders)
             await self._subscribe(market, contract)
             await self._prepare(market, contract, watchers)
+            watchers += await self._open_sources(market, contract)
             session.start()
             started()
             await session.run()
@@ -423,6 +447,18 @@ class LiveTrader:
         wait = 0.0 if self._options.lockstep else 2.0
         await market.subscribe_quotes(contract, wait)
         await market.subscribe_trades(contract, wait)
+
+    async def _open_sources(
+        self, market: IbkrConnector, contract: FutureContract
+    ) -> list[asyncio.Task[None]]:
+        """Subscribe to what the cycle can do without; return what follows it."""
+        tasks = []
+        if self._book is not None:
+            await self._book.open(market, contract)
+            tasks.append(asyncio.create_task(self._book.watch()))
+        if self._chains is not None:
+            tasks.append(asyncio.create_task(self._chains.run(market)))
+        return tasks
 
     async def _prepare(
         self,
@@ -481,11 +517,15 @@ class LiveTrader:
             log.warning("%s follows %s in session %d", front.name, old.name, tomorrow)
             return
         self.session.drain()
+        if self._book is not None:
+            await self._book.close(market)
         for words in ("quotes", "trades"):
             await market.unsubscribe(f"{words} of {old.name}")
         await self._learn_ids(market, front.name)
         self.session.status.start_contract()
         await self._subscribe(market, front)
+        if self._book is not None:
+            await self._book.open(market, front)
         log.warning("rolled from %s to %s", old.name, front.name)
 
     def _listen(self) -> None:

@@ -2,16 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from mia.core import sessions
-from mia.core.base_types import MISSING_PRICE, TradeBlock
+from mia.core.base_types import MISSING_PRICE, Block, TradeBlock
 from mia.core.ibkr_connector import IbkrConnector
 from mia.core.ibkr_contracts import FutureContract
-from mia.data.history_stitch import History, LiveBuffer, cut, stitch
+from mia.data.history_stitch import (
+    OVERLAP_NS,
+    History,
+    LiveBuffer,
+    cut,
+    stitch,
+    unknown_spans,
+)
 from mia.data.store import Store
 from mia.data.wire_tape import wire_blocks
 from mia.errors import BrokerError, DataError
@@ -72,9 +79,9 @@ class Past:
         live = await self._listen(self._session.now)
         if live.since <= start + SECOND:
             return None
-        history = await self._history(start, live.since)
+        stored = list(self._stored(start, live.since))
+        history = await self._history(unknown_spans(stored, start, live.since))
         self._take(live)
-        stored = self._stored(start, live.since)
         stitched = stitch(stored, history, live, start, exact=self._exact)
         for note in stitched.notes:
             log.warning("warm-up: %s", note)
@@ -83,7 +90,7 @@ class Past:
     async def mend(self, since: int) -> None:
         """Fill the hole of a connection that was lost; what cannot be filled is marked."""
         live = await self._listen(since)
-        history = await self._history(since // SECOND * SECOND, live.since)
+        history = await self._history([(since // SECOND * SECOND, live.since)])
         self._take(live)
         if not len(self._session.trader.state.ticks.ts_event):
             return
@@ -124,15 +131,41 @@ class Past:
         if block is not None:
             live.add(block)
 
-    async def _history(self, start: int, end: int) -> History | None:
-        """Ask the gateway for the trades in [start, end); None if it does not tell."""
-        if end - start > _LONGEST_ASKED + SECOND:
-            log.warning(
-                "%d min of trades are more than the gateway's pace allows to ask for: what depends "
-                "on them stays invalid until the session ends; live.history may name a store",
-                (end - start) // (60 * SECOND),
-            )
+    async def _history(self, spans: Sequence[tuple[int, int]]) -> History | None:
+        """Ask the gateway for the trades of some spans, the newest first.
+
+        None if it tells of none of them.
+        """
+        told: list[tuple[int, int, TradeBlock]] = []
+        asked = 0
+        for start, end in reversed(spans):
+            asked += end - start
+            if asked > _LONGEST_ASKED + SECOND:
+                log.warning(
+                    "%d min of trades are more than the gateway's pace allows to ask for: what "
+                    "depends on them stays invalid until the session ends; live.history may name "
+                    "a store",
+                    sum(last - first for first, last in spans) // (60 * SECOND),
+                )
+                break
+            # What came live as well is compared.
+            until = end + OVERLAP_NS
+            block = await self._ask(start, until)
+            if block is not None:
+                told.append((start, until, block))
+        if not told:
             return None
+
+        def history(first: int, last: int) -> Iterable[TradeBlock]:
+            for start, end, block in told:
+                if start <= first and last <= end:
+                    part = cut(block, first, last)
+                    return [part] if len(part) else []
+            raise DataError(f"the gateway did not tell of {first} to {last} ns")
+
+        return history
+
+    async def _ask(self, start: int, end: int) -> TradeBlock | None:
         try:
             told = await self._market.historical_trades(self._contract, start, end)
         except BrokerError as error:
@@ -141,30 +174,21 @@ class Past:
         if told.truncated or told.refused:
             log.warning("history is not whole: %d seconds cut", len(told.truncated))
             return None
-        n = len(told.ts_event)
-        nothing = np.full(n, MISSING_PRICE, np.int32)
-        block = TradeBlock(
+        nothing = np.full(len(told.ts_event), MISSING_PRICE, np.int32)
+        return TradeBlock(
             self._contract.name,
             told.ts_event,
             told.price,
             told.size,
-            np.zeros(n, np.int8),
+            np.zeros(len(nothing), np.int8),
             nothing,
             nothing.copy(),
         )
 
-        def history(first: int, last: int) -> Iterable[TradeBlock]:
-            if first < start or last > end:
-                raise DataError(f"history was asked for [{start}, {end}) ns only")
-            part = cut(block, first, last)
-            return [part] if len(part) else []
-
-        return history
-
     def _stored(self, start: int, end: int) -> Iterable[TradeBlock]:
         if self._store is None:
             return []
-        blocks = self._store.read(self._contract.name, start, end, "ticks")
+        blocks = self._read(self._store, self._contract.name, start, end)
         return [block for block in blocks if isinstance(block, TradeBlock)]
 
     def earlier(self, start: int) -> Iterable[TradeBlock]:
@@ -175,9 +199,17 @@ class Past:
         first = day
         for _ in range(_EARLIER_SESSIONS):
             first = sessions.previous_trading_day(first)
-        blocks = self._store.read(
-            self._contract.symbol, sessions.session_open(first), start, "ticks"
-        )
+        opened = sessions.session_open(first)
+        blocks = self._read(self._store, self._contract.symbol, opened, start)
         if self._exact:
             return [block for block in blocks if isinstance(block, TradeBlock)]
         return wire_blocks(blocks)
+
+    @staticmethod
+    def _read(store: Store, symbol: str, start: int, end: int) -> Iterable[Block]:
+        """Read what a store has; files that it has and that are damaged are an error later."""
+        try:
+            return store.read(symbol, start, end, "ticks")
+        except DataError as error:
+            log.warning("warm-up: %s", error)
+            return []

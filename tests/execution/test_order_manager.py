@@ -462,6 +462,20 @@ def test_the_patience_of_the_settings_is_in_ns() -> None:
     assert desk.state(name, "E") == "UNKNOWN"
 
 
+def test_a_bracket_is_open_while_a_market_order_may_still_turn_it_round() -> None:
+    desk = Desk().ready()
+    name = desk.submit()
+    desk.fill(name, "E")
+    desk.manager.flatten(name, 0)
+    desk.deliver()
+    desk.broker.fill(desk.order(name, "T"), 1)
+    while desk.manager.position(name):
+        desk.deliver(1)
+    assert desk.manager.is_open(name)
+    desk.deliver()
+    assert not desk.manager.is_open(name)
+
+
 def test_a_stop_moves_again_after_the_broker_cut_it_while_it_was_moved() -> None:
     desk = Desk().ready()
     name = desk.submit(quantity=4)

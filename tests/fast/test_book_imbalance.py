@@ -110,3 +110,28 @@ def test_bounds_are_checked():
         book_imbalance.BookImbalance(kernel_params(feat_f6_levels=11))
     with pytest.raises(ValueError, match="power of two, was 3"):
         book_imbalance.BookImbalance(kernel_params(), capacity=3)
+
+
+def test_a_book_that_was_lost_is_as_one_that_never_was():
+    good = ([60, 40], [20, 30], 1)
+    kernel, _ = at_second(3, [good] * 3)
+    push(kernel, START + 3 * SECOND, *good)
+    kernel.lose()
+    assert kernel.at(START + 9 * SECOND) == (0.0, False)
+    assert (kernel.raw, kernel.spread, kernel.good) == (0.0, 0, 0)
+    # Afterwards it begins anew: the first sample is the average.
+    other = ([10, 10], [50, 40], 2)
+    push(kernel, START + 10 * SECOND, *other)
+    fresh = book_imbalance.BookImbalance(kernel_params())
+    push(fresh, START + 10 * SECOND, *other)
+    assert kernel.at(START + 11 * SECOND) == fresh.at(START + 11 * SECOND)
+    assert kernel.spread == 2
+
+
+def test_a_second_that_was_sampled_before_the_loss_is_not_sampled_again():
+    good = ([60], [20], 1)
+    kernel, (_, valid) = at_second(1, [good])
+    assert valid
+    kernel.lose()
+    push(kernel, START + 7, *good)
+    assert kernel.at(START + SECOND) == (0.0, False)

@@ -42,10 +42,13 @@ class EagerStrategy:
     def on_block(self, block: TradeBlock) -> None:
         trader = self._live.trader
         now, price = self._live.session.now, int(block.price[-1])
-        for _ in range(int(self._wish.get("hostile", 0))):
-            trader.position = None
-            self._send(now, price)
         if self._wish.get("hostile"):
+            # Not before the market is known to trade: all that came earlier would be refused.
+            if self._live.session.status.is_halted(now) is False:
+                for _ in range(int(self._wish["hostile"])):
+                    held, trader.position = trader.position, None
+                    self._send(now, price)
+                    trader.position = trader.position or held
             return
         position = trader.position
         if position is None:

@@ -23,10 +23,22 @@ from mia.data import state_files
 from mia.data.journal_reader import JournalReader
 from mia.data.state_files import KillCommand
 from mia.execution.order_ledger import OrderLedger
+from mia.gateway.faults import FORK
 from mia.trader.gateway_process import GatewayProcess, gateway_process
 
 N = int(os.environ.get("MIA_FAULT_N", "3"))
 """How often what can be repeated is repeated."""
+
+ALL_FROM = 20
+"""From so many on, every place, scene and case is played."""
+
+
+def some(items: Sequence[Any], stride: int) -> list[Any]:
+    """Return all of them, or where time is short a part that changes from day to day."""
+    if N >= ALL_FROM:
+        return list(items)
+    return list(items)[int(time.time()) // 86_400 % stride :: stride]
+
 
 ACCOUNT = "DU1234567"
 ROOT = Path(__file__).parents[2]
@@ -390,11 +402,11 @@ def believed(state: Path) -> OrderLedger:
 
 
 def check_orders(gateway: Gateway) -> dict[str, dict[str, Any]]:
-    """I1: no reference stands for two orders at the exchange."""
+    """I1: no reference was sent as two orders; one that the broker itself doubled is one."""
     seen: dict[str, dict[str, Any]] = {}
     for order in gateway.ours():
         before = seen.setdefault(order["order_ref"], order)
-        assert before["perm_id"] == order["perm_id"], (before, order)
+        assert before["order_id"] % FORK == order["order_id"] % FORK, (before, order)
     return seen
 
 

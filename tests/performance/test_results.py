@@ -21,7 +21,14 @@ from mia.performance.results import (
     write_results,
 )
 
-FILES = {"trades.parquet", "decisions.parquet", "equity.parquet", "summary.json"}
+FILES = {
+    "trades.parquet",
+    "decisions.parquet",
+    "fills.parquet",
+    "sessions.parquet",
+    "equity.parquet",
+    "summary.json",
+}
 
 
 @pytest.fixture(scope="module")

@@ -37,8 +37,22 @@ GROUPS = {
     "by_hour",
     "by_weekday",
     "by_month",
+    "by_phase",
 }
-KEYS = FIGURES | GROUPS | {
+SECTIONS = {
+    "daily",
+    "growth",
+    "under_water",
+    "cone",
+    "selection",
+    "rolling",
+    "r_distribution",
+    "excursions",
+    "streaks",
+    "cost_shares",
+    "activity",
+}
+KEYS = FIGURES | GROUPS | SECTIONS | {
     "rows",
     "bars",
     "ticks",
@@ -192,6 +206,7 @@ def test_trades_are_named_by_what_they_were():
         "by_exit": ["TIME_STOP"],
         "by_hour": ["10"],
         "by_month": ["2025-11"],
+        "by_phase": ["ny_open"],
         "by_regime": ["RANGE_NEUTRAL"],
         "by_side": ["SHORT"],
         "by_strategy": ["RANGE"],

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import os
 import re
 import signal
@@ -245,12 +246,13 @@ def test_a_gateway_that_refuses_is_believed(trade, gateway, fault, code, words) 
     refused(trade(*at(gateway.port, ACCOUNT, *quick)), code, *words)
 
 
-def test_a_client_id_is_asked_for_again_and_never_changed(trade, gateway, monkeypatch) -> None:
+def test_a_client_id_is_asked_for_again_and_never_changed(trade, gateway, caplog) -> None:
+    caplog.set_level(logging.INFO)
     ask(gateway, "fault", name="client_id_taken")
     ask(gateway, "fault", name="read_only")
     found = trade(*at(gateway.port))
     refused(found, 4, "Read-Only")
-    assert "client id 72 is in use" in found[2]
+    assert "client id 72 is in use" in caplog.text
     assert ask(gateway, "faults")["faults"][0]["fired"] == 1
 
 
@@ -305,7 +307,7 @@ def process(*argv: object):
     ) as child:
         try:
             said = []
-            while "orders connection: READY" not in (line := child.stderr.readline()):
+            while "orders READY" not in (line := child.stderr.readline()):
                 assert line, said
                 said.append(line)
             yield child
@@ -325,6 +327,27 @@ def test_mia_trade_trades_and_a_second_one_is_refused(trade, gateway, tmp_path) 
     assert child.returncode == 143, err
     assert "trades 0" in out
     assert "Traceback" not in err
+
+
+@pytest.mark.slow
+def test_a_position_of_somebody_else_stops_entries_while_the_trader_runs(tmp_path) -> None:
+    log = tmp_path / "gateway.log"
+    with (
+        gateway_process([*MARKET, "--control-port", "0"], log) as gateway,
+        process(*at(gateway.port), "--state", tmp_path / "state") as child,
+    ):
+        # What comes before it is ready is seen by its first look in any case.
+        wait_for(child, "warmed up", "no trades")
+        ask(gateway, "seed_position", symbol="ES", quantity=3, price=5000)
+        assert "3, our fills explain 0" in wait_for(child, "UNKNOWN_POSITION")
+
+
+def wait_for(child: "subprocess.Popen[str]", *words: str) -> str:
+    """Return the first line of a process that has one of some words."""
+    while line := child.stderr.readline():
+        if any(word in line for word in words):
+            return line
+    raise AssertionError("the process ended")
 
 
 def test_mia_names_the_trader_and_passes_its_options_on(monkeypatch, capsys) -> None:
@@ -411,3 +434,61 @@ def test_a_start_on_a_weekend_waits_for_the_market(tmp_path, caplog) -> None:
     assert trader.trader.kill_switch.state.name in ("NORMAL", "HALT_ENTRIES")
     assert not record.fills
     assert "Traceback" not in caplog.text
+
+
+# The demo.
+
+SHORT = ("--config", "demo", "--set", "demo.trades_per_day=500", "--quiet", "--json")
+
+
+def test_a_demo_begins_anew_each_time(trade, tmp_path) -> None:
+    first, again = (json.loads(trade(*SHORT, "--out", "demo")[1]) for _ in range(2))
+    assert first["decisions"] == again["decisions"]
+    assert first["rejections"] == again["rejections"]
+
+
+def test_a_demo_leaves_the_state_of_others_alone(trade, tmp_path) -> None:
+    journal = tmp_path / "state" / ACCOUNT / "journal.db"
+    journal.parent.mkdir(mode=0o700, parents=True)
+    journal.write_bytes(b"kept")
+    refused(trade(*SHORT, "--out", "."), 3, "was not made by a demo", "--out")
+    assert journal.read_bytes() == b"kept"
+
+
+def test_a_second_demo_in_the_same_folder_is_refused(trade, tmp_path) -> None:
+    state = tmp_path / "demo" / "state"
+    state.mkdir(mode=0o700, parents=True)
+    (state / "demo").touch(mode=0o600)
+    lock = ProcessLock(state / "lock")
+    lock.acquire("the state")
+    try:
+        refused(trade(*SHORT, "--out", "demo"), 7, str(os.getpid()))
+    finally:
+        lock.release()
+
+
+def test_the_gateway_of_a_killed_demo_ends_with_it(tmp_path) -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    command = [sys.executable, "-m", "mia.cli", "trade", "--config", "demo", "--out", "demo"]
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env=environment,
+    ) as child:
+        line = ""
+        while "simulated gateway on" not in line:
+            line = child.stderr.readline()
+            assert line
+        child.kill()
+    port = int(re.search(r":(\d+)", line)[1])
+    deadline = time.monotonic() + WAIT
+    while time.monotonic() < deadline:
+        try:
+            socket.create_connection(("127.0.0.1", port), 1).close()
+        except ConnectionRefusedError:
+            return
+        time.sleep(0.1)
+    raise AssertionError(f"port {port} still listens")

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from mia.core.chain import Chain, Root
+from mia.data.chains import option_clock
 from mia.data.chains.merging import merge_chains
 from mia.errors import DataError
 
@@ -19,6 +20,15 @@ class Contract(NamedTuple):
     """Index points."""
     right: int
     """+1 call, -1 put."""
+
+    @property
+    def last_trade(self) -> int:
+        """The day on which it trades for the last time, by which brokers know it, yyyymmdd.
+
+        Series that settle on the opening trade until the day before.
+        """
+        settles = option_clock.cash_day_at_or_before(self.expiry)
+        return option_clock.cash_day_before(settles) if self.root is Root.SPX else self.expiry
 
 
 @dataclass(frozen=True, slots=True)

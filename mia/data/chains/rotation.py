@@ -60,15 +60,6 @@ class RotationLimits:
             raise DataError(f"limits of the rotation must be positive, were {self}")
 
 
-@dataclass(slots=True)
-class _Quote:
-    bid: float = nan
-    ask: float = nan
-    volume: float = nan
-    open_interest: float = nan
-    ts: int = 0
-
-
 def rank_contracts(
     chain: Chain,
     gamma: NDArray[np.float64],
@@ -129,7 +120,8 @@ class LineRotation:
         Share of each in the gross gamma of the whole chain.
     limits : RotationLimits
     read_open_interest : bool
-        Whether the first sweep also reads open interest, which does not change in the session.
+        Whether the first sweep also reads open interest, which does not change in the session;
+        later sweeps ask again for what did not come, without waiting for it.
 
     Raises
     ------
@@ -154,11 +146,26 @@ class LineRotation:
         self._contracts = tuple(contracts)
         self._shares = np.array(shares, np.float64)
         self._limits = limits or RotationLimits()
-        self._quotes = {contract: _Quote() for contract in contracts}
+        self._row = {contract: k for k, contract in enumerate(self._contracts)}
+        self._bid, self._ask, self._volume, self._open_interest = np.full(
+            (4, len(contracts)), nan, np.float64
+        )
+        self._quoted_at = np.zeros(len(contracts), np.int64)
+        self._fixed: dict[str, NDArray[Any]] = {
+            "root": np.array([c.root for c in contracts], np.int8),
+            "settle_ns": np.array(
+                [option_clock.settlement(c.root, c.expiry) for c in contracts], np.int64
+            ),
+            "expiry": np.array([c.expiry for c in contracts], np.int32),
+            "strike": np.array([c.strike for c in contracts], np.float64),
+            "right": np.array([c.right for c in contracts], np.int8),
+        }
+        keys = ("right", "strike", "expiry", "settle_ns", "root")
+        self._order = np.lexsort(tuple(self._fixed[key] for key in keys))
         self._waiting = deque(self._contracts)
         self._open: dict[Contract, int] = {}
         self._done: set[Contract] = set()
-        self._reads_oi = read_open_interest
+        self._reads_oi = self._needs_oi = read_open_interest
         self._allowance = 0.0
         self._advanced_at: int | None = None
         self.sweeps = 0
@@ -197,7 +204,8 @@ class LineRotation:
             self._allowance -= 1.0
             self._done.discard(contract)
             self._open[contract] = now
-            self._lines.subscribe(contract, self._reads_oi)
+            missing = self._needs_oi and not isfinite(self._open_interest[self._row[contract]])
+            self._lines.subscribe(contract, self._reads_oi or missing)
 
     def stop(self) -> None:
         """Close every line; the next `advance` starts a new sweep."""
@@ -208,34 +216,35 @@ class LineRotation:
 
     def on_quote(self, contract: Contract, bid: float, ask: float, now: int) -> None:
         """Note a quote; nan leaves a side as it was, a negative price means that there is none."""
-        quote = self._quotes.get(contract)
-        if quote is None or contract not in self._open:
+        since = self._open.get(contract)
+        if since is None:
             return
-        if quote.ts < self._open[contract]:
-            quote.bid = quote.ask = nan
+        row = self._row[contract]
+        if self._quoted_at[row] < since:
+            self._bid[row] = self._ask[row] = nan
         if isfinite(bid):
-            quote.bid = max(bid, 0.0)
+            self._bid[row] = max(bid, 0.0)
         if isfinite(ask):
-            quote.ask = max(ask, 0.0)
-        quote.ts = now
-        self._finish(contract, quote)
+            self._ask[row] = max(ask, 0.0)
+        self._quoted_at[row] = now
+        self._finish(contract, row)
 
     def on_open_interest(self, contract: Contract, open_interest: float) -> None:
         """Note the open interest of a contract."""
-        quote = self._quotes.get(contract)
-        if quote is not None and isfinite(open_interest) and open_interest >= 0.0:
-            quote.open_interest = open_interest
-            self._finish(contract, quote)
+        row = self._row.get(contract)
+        if row is not None and isfinite(open_interest) and open_interest >= 0.0:
+            self._open_interest[row] = open_interest
+            self._finish(contract, row)
 
     def on_volume(self, contract: Contract, volume: float) -> None:
         """Note the volume of the day of a contract."""
-        quote = self._quotes.get(contract)
-        if quote is not None and isfinite(volume) and volume >= 0.0:
-            quote.volume = volume
+        row = self._row.get(contract)
+        if row is not None and isfinite(volume) and volume >= 0.0:
+            self._volume[row] = volume
 
-    def _finish(self, contract: Contract, quote: _Quote) -> None:
-        quoted = isfinite(quote.bid) and isfinite(quote.ask)
-        if quoted and (not self._reads_oi or isfinite(quote.open_interest)):
+    def _finish(self, contract: Contract, row: int) -> None:
+        quoted = isfinite(self._bid[row]) and isfinite(self._ask[row])
+        if quoted and (not self._reads_oi or isfinite(self._open_interest[row])):
             self._done.add(contract)
 
     def chain(self, now: int, oi_session: int) -> Chain:
@@ -251,7 +260,8 @@ class LineRotation:
         Returns
         -------
         Chain
-            As old as its oldest quote; `captured_share` is the gross gamma that is quoted.
+            As old as its oldest quote; `captured_share` is the gross gamma that is quoted and, if
+            open interest is read, whose open interest is known.
 
         Raises
         ------
@@ -259,50 +269,34 @@ class LineRotation:
             If no contract has a fresh quote.
         """
         oldest = now - int(self._limits.stale_s * SECOND)
-        rows = [
-            k
-            for k, contract in enumerate(self._contracts)
-            if self._quotes[contract].ts > oldest
-            and isfinite(self._quotes[contract].bid)
-            and isfinite(self._quotes[contract].ask)
-        ]
-        if not rows:
+        fresh = (self._quoted_at > oldest) & np.isfinite(self._bid) & np.isfinite(self._ask)
+        rows = self._order[fresh[self._order]]
+        if not len(rows):
             raise DataError(f"no quote within {self._limits.stale_s:g} s: let a sweep pass first")
-        contracts = [self._contracts[k] for k in rows]
-        quotes = [self._quotes[contract] for contract in contracts]
+        captured = self._shares[rows]
+        if self._needs_oi:
+            captured = captured[np.isfinite(self._open_interest[rows])]
+        bid, ask = self._bid[rows], self._ask[rows]
+        crossed = bid > ask
+        bid[crossed] = ask[crossed] = nan
         unknown = np.full(len(rows), nan)
-        columns: dict[str, NDArray[Any]] = {
-            "root": np.array([contract.root for contract in contracts], np.int8),
-            "settle_ns": np.array(
-                [option_clock.settlement(c.root, c.expiry) for c in contracts], np.int64
-            ),
-            "expiry": np.array([contract.expiry for contract in contracts], np.int32),
-            "strike": np.array([contract.strike for contract in contracts], np.float64),
-            "right": np.array([contract.right for contract in contracts], np.int8),
-            "bid": np.array([quote.bid for quote in quotes], np.float64),
-            "ask": np.array([quote.ask for quote in quotes], np.float64),
-            "open_interest": np.array([quote.open_interest for quote in quotes], np.float64),
-            "volume": np.array([quote.volume for quote in quotes], np.float64),
-            "vendor_iv": unknown,
-            "vendor_delta": unknown,
-            "vendor_gamma": unknown,
-        }
-        crossed = columns["bid"] > columns["ask"]
-        columns["bid"][crossed] = nan
-        columns["ask"][crossed] = nan
-        order = np.lexsort(
-            tuple(columns[key] for key in ("right", "strike", "expiry", "settle_ns", "root"))
-        )
         return Chain(
             meta=ChainMeta(
                 source=SOURCE,
                 underlying="SPX",
-                quotes_asof=min(quote.ts for quote in quotes),
+                quotes_asof=int(self._quoted_at[rows].min()),
                 oi_session=oi_session,
                 received_at=now,
                 complete=False,
-                captured_share=float(self._shares[rows].sum()),
+                captured_share=float(captured.sum()),
             ),
             issues=(),
-            **{name: column[order] for name, column in columns.items()},
+            bid=bid,
+            ask=ask,
+            open_interest=self._open_interest[rows],
+            volume=self._volume[rows],
+            vendor_iv=unknown,
+            vendor_delta=unknown,
+            vendor_gamma=unknown,
+            **{name: column[rows] for name, column in self._fixed.items()},
         )

@@ -218,3 +218,26 @@ def test_a_rotation_that_makes_no_sense_is_refused() -> None:
         LineRotation(Lines(), made(2), np.ones(1))
     with pytest.raises(DataError, match="must be positive"):
         RotationLimits(lines=0)
+
+
+def test_open_interest_that_did_not_come_is_asked_for_again_and_is_no_captured_share() -> None:
+    chosen = made(4)
+    lines = Lines()
+    turn = rotation(lines, chosen, read_open_interest=True, dwell_s=1.0)
+    now = START
+    while turn.sweeps < 1:
+        turn.advance(now)
+        for contract in lines.open:
+            turn.on_quote(contract, 1.0, 1.2, now)
+            if contract is not chosen[2]:
+                turn.on_open_interest(contract, 100.0)
+        now += STEP
+    chain = turn.chain(now, 20240118)
+    assert len(chain) == 4
+    assert chain.meta.captured_share == pytest.approx(0.75)
+    lines.wants_oi.clear()
+    turn.advance(now)
+    assert lines.wants_oi == {contract: contract is chosen[2] for contract in chosen}
+    turn.on_quote(chosen[2], 1.0, 1.2, now)
+    turn.on_open_interest(chosen[2], 0.0)
+    assert turn.chain(now, 20240118).meta.captured_share == pytest.approx(1.0)

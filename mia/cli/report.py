@@ -1,0 +1,131 @@
+"""``mia report``: a run's report again from its files, and two runs side by side."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mia.command_line import JsonOption, output_console
+
+SHOWN = 10
+SHOW = "show"
+
+
+class _ShowByDefault(TyperGroup):
+    """Takes a first argument that is no command for the folder to show."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        if args and args[0] not in self.commands and args[0] != "--help":
+            args = [SHOW, *args]
+        return super().parse_args(ctx, args)
+
+
+report = typer.Typer(
+    cls=_ShowByDefault,
+    no_args_is_help=True,
+    help="Reports of finished runs: `mia report FOLDER`, `mia report compare A B`.",
+)
+
+
+@report.command(SHOW)
+def show(
+    folder: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    trials: Annotated[
+        Path | None,
+        typer.Option(help="Folder with one run per variant that was tried, for the deflation."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write this page only, and leave the run as it is.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Compute summary.json and report.html of a run again from its tables.
+
+    Example: mia report show results/a --trials results (the word show may be left out)
+    """
+    from mia.performance.report import write_report
+    from mia.performance.results import result_file, staged, write_json
+    from mia.performance.stored_run import read_run, read_variants
+
+    run = read_run(folder)
+    if trials is None:
+        summary = run.summarised()
+    else:
+        tried = read_variants(run, trials)
+        summary = run.summarised(tried.trials, tried.overfitting)
+    if out is not None:
+        with result_file(out):
+            write_report(out, run.record, summary, run.bars, run.start_equity)
+    else:
+        with staged(folder) as staging:
+            page = staging / "report.html"
+            write_report(page, run.record, summary, run.bars, run.start_equity)
+            write_json(staging / "summary.json", summary)
+    if as_json:
+        print(json.dumps(summary, indent=2, allow_nan=False))
+        return
+    from mia.performance.wording import remarks
+
+    for remark in remarks(summary):
+        output_console().print(f"* {remark.text}", markup=False, highlight=False)
+    print(f"report: {out if out is not None else folder / 'report.html'}")
+
+
+@report.command("compare")
+def compare(
+    a: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    b: Annotated[Path, typer.Argument(help="Folder of another, e.g. live against its backtest.")],
+    out: Annotated[Path | None, typer.Option(help="Also write this page.")] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show how two runs differ, with intervals, and where decisions, fills and trades part.
+
+    Example: mia report compare results/a results/b --out comparison.html
+    """
+    from mia.performance.comparison import compare as compared
+    from mia.performance.comparison_page import write_page
+    from mia.performance.divergence import diverge
+    from mia.performance.results import result_file
+    from mia.performance.stored_run import read_run
+
+    run_a, run_b = read_run(a), read_run(b)
+    comparison, divergence = compared(run_a, run_b), diverge(run_a.record, run_b.record)
+    if out is not None:
+        with result_file(out):
+            write_page(out, comparison, divergence)
+    if as_json:
+        both = {"comparison": comparison, "divergence": divergence}
+        print(json.dumps(both, indent=2, allow_nan=False))
+    else:
+        _print(comparison, divergence)
+        if out is not None:
+            print(f"report: {out}")
+
+
+def _print(comparison: dict[str, Any], divergence: dict[str, Any]) -> None:
+    from rich.table import Table
+
+    from mia.performance import comparison_page
+
+    console = output_console()
+    for heads, rows in (
+        (("", "A", "B", "B less A", "95 %"), comparison_page.difference_rows(comparison)),
+        (
+            ("", "in both", "only A", "only B", "differ", "fields"),
+            comparison_page.divergence_rows(divergence),
+        ),
+    ):
+        table = Table(*heads)
+        for row in rows:
+            table.add_row(*row)
+        console.print(table)
+    print(comparison_page.verdict(comparison))
+    if divergence["identical"]:
+        print("every decision, fill and trade is the same")
+    lines = comparison_page.apart_lines(divergence)
+    for kind, label, text in lines[:SHOWN]:
+        print(f"  {kind} {label}: {text}")
+    if len(lines) > SHOWN:
+        print(f"  and {len(lines) - SHOWN} more; --json has them all")
