@@ -10,7 +10,16 @@ from typing import Any
 from mia.config.layers import flatten
 from mia.config.limits import LEVEL_LIMITS, MODE_LIMITS, REQUIRED_MINIMA
 from mia.config.method import METHOD_GROUPS
-from mia.config.settings import Demo, Ibkr, Limits, Live, Settings
+from mia.config.settings import (
+    Demo,
+    Ibkr,
+    Iqfeed,
+    Limits,
+    Live,
+    Replay,
+    Settings,
+    Sierra,
+)
 
 PAGE = Path(__file__).parent.parent / "docs" / "configuration.md"
 BEGIN, END = "<!-- {} -->\n", "<!-- end of {} -->"
@@ -33,6 +42,9 @@ WORDS = {
     "ibkr.account": "as IBKR writes it, `DU...` for paper",
     "live.state_dir": "a folder",
     "live.history": "a store for the warm-up, or none",
+    "sierra.folder": "Sierra Chart's data folder",
+    "iqfeed.symbol": "a symbol with `{contract}` in it, as `@{contract}` for `@ESZ25`",
+    "replay.source": "a store, or a `.scid` file",
     "live.chain": "a chain of yesterday or an archive of chains, or none",
 }
 """What the model checks by itself."""
@@ -104,6 +116,7 @@ def setting_tables() -> str:
     groups = [("general", [row(name, top[name]) for name in plain])]
     groups += [(name, fields(model, name)) for name, model in METHOD_GROUPS.items()]
     further = {"demo": Demo, "limits": Limits, "ibkr": Ibkr, "live": Live}
+    further |= {"sierra": Sierra, "iqfeed": Iqfeed, "replay": Replay}
     groups += [(name, fields(model, name)) for name, model in further.items()]
     for name, rows in groups:
         parts.append(f"### {name}\n\n| key | default | values |\n|---|---|---|\n" + "\n".join(rows))

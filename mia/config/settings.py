@@ -64,6 +64,7 @@ class Demo(method.Group):
     trades_per_day: int = Field(60_000, ge=100, le=5_000_000)
     start: str = "2025-03-10"
     faults: bool = True
+    flush_ms: int = Field(500, ge=100, le=60_000)
 
     @field_validator("start")
     @classmethod
@@ -108,6 +109,34 @@ class Live(method.Group):
     chain_s: float = Field(60.0, ge=1, le=600)
     option_lines: int = Field(90, ge=1, le=1000)
     option_contracts: int = Field(2400, ge=100, le=10_000)
+    hole_rth_s: float = Field(120.0, ge=10, le=3600)
+    hole_s: float = Field(900.0, ge=10, le=14_400)
+
+
+class Sierra(method.Group):
+    """Trades from the ``.scid`` file that Sierra Chart writes."""
+
+    folder: str | None = None
+    points_per_unit: float | None = Field(None, gt=0, le=1000)
+    hold_s: float = Field(1.0, ge=0, le=10)
+    delay_s: float = Field(6.0, ge=0.5, le=30)
+
+
+class Iqfeed(method.Group):
+    """Trades from IQConnect, which runs on this machine as a rule."""
+
+    host: str = "127.0.0.1"
+    level1_port: int = Field(5009, ge=1, le=65535)
+    lookup_port: int = Field(9100, ge=1, le=65535)
+    symbol: str = Field("@{contract}", pattern=r"^[^,\s]*\{contract\}[^,\s]*$")
+    silence_s: float = Field(10.0, ge=2, le=60)
+    delay_s: float = Field(3.0, ge=0.5, le=30)
+
+
+class Replay(method.Group):
+    """Recorded trades that are played through the trader, on the simulated exchange."""
+
+    source: str | None = None
 
 
 class Settings(BaseSettings):
@@ -125,7 +154,7 @@ class Settings(BaseSettings):
     max_daily_loss: float = Field(1000.0, gt=0)
     max_position_size: int | None = Field(None, ge=1)
     symbol: str = Field("ES", pattern=f"^({'|'.join(INSTRUMENTS)})$")
-    feed: str = Field("none", pattern="^(none|synth|ibkr)$")
+    feed: str = Field("none", pattern="^(none|synth|ibkr|sierra|iqfeed|replay)$")
 
     stream: method.Stream = method.Stream()
     bars: method.Bars = method.Bars()
@@ -157,6 +186,9 @@ class Settings(BaseSettings):
     demo: Demo = Demo()
     ibkr: Ibkr = Ibkr()
     live: Live = Live()
+    sierra: Sierra = Sierra()
+    iqfeed: Iqfeed = Iqfeed()
+    replay: Replay = Replay()
 
     @classmethod
     def settings_customise_sources(

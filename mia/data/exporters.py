@@ -24,6 +24,8 @@ from mia.errors import DataError
 
 SIERRA_HEADER = "Date, Time, Open, High, Low, Last, Volume, NumberOfTrades, BidVolume, AskVolume\n"
 NS_PER_MS = 1_000_000
+SCID_HEAD = HEADER.pack(MAGIC, HEADER.size, RECORD_BYTES, VERSION, 0, 0, bytes(36))
+"""What a `.scid` file begins with."""
 
 
 def write_scid(
@@ -63,8 +65,7 @@ def write_scid(
         If the trades are out of order or the file cannot be written.
     """
     records = scid_records(block, fill_size=fill_size, points_per_unit=points_per_unit)
-    head = HEADER.pack(MAGIC, HEADER.size, RECORD_BYTES, VERSION, 0, 0, bytes(36))
-    _write(path, head + records.tobytes())
+    _write(path, SCID_HEAD + records.tobytes())
     return len(records)
 
 

@@ -114,6 +114,8 @@ def stitch(
     live: LiveBuffer,
     start: int,
     silence_ns: int = LONGEST_SILENCE_NS,
+    *,
+    exact: bool = False,
 ) -> Stitched:
     """Join stored, historical and live trades without losing or doubling one.
 
@@ -129,6 +131,8 @@ def stitch(
         From where on the tape is needed, ns UTC, on a whole second.
     silence_ns : int
         A longer silence of the store, while the market trades, may be a hole: history decides.
+    exact : bool
+        All three have times, quotes and sides of one and the same feed, which stay as they are.
 
     Returns
     -------
@@ -163,11 +167,13 @@ def stitch(
             past = sorted(past + told, key=lambda block: int(block.ts_event[0]))
             compared += agreed
     projection = WireProjection()
-    blocks = [projection.project(block) for block in (*past, *arrived)]
+    blocks = [block if exact else projection.project(block) for block in (*past, *arrived)]
     return Stitched(blocks, holes, projection, compared, notes)
 
 
-def rejoin(seen: TradeBlock, history: History | None, live: LiveBuffer) -> Stitched:
+def rejoin(
+    seen: TradeBlock, history: History | None, live: LiveBuffer, *, exact: bool = False
+) -> Stitched:
     """Fill the hole that a lost connection left in a tape that goes on.
 
     Parameters
@@ -178,6 +184,8 @@ def rejoin(seen: TradeBlock, history: History | None, live: LiveBuffer) -> Stitc
         It must begin with what was seen of that second, or it is not believed.
     live : LiveBuffer
         What came since the connection is back.
+    exact : bool
+        As for `stitch`.
 
     Returns
     -------
@@ -200,8 +208,8 @@ def rejoin(seen: TradeBlock, history: History | None, live: LiveBuffer) -> Stitc
             told, note = None, f"history of {second} ns does not begin with what was seen"
         else:
             told = _without_first(told, len(known))
-    projection = WireProjection.after(seen)
-    blocks = [projection.project(block) for block in (*(told or ()), *arrived)]
+    projection = WireProjection() if exact else WireProjection.after(seen)
+    blocks = [block if exact else projection.project(block) for block in (*(told or ()), *arrived)]
     holes = [] if told is not None else [Hole(second, live.since)]
     return Stitched(blocks, holes, projection, compared, [note] if note else [])
 

@@ -26,16 +26,16 @@ _SECOND = 1_000_000_000
 _STALE_NS = 10 * _SECOND
 _FROZEN_TRADES = 10
 _FROZEN_NS = 2 * _SECOND
-_MIN_JUMP = 20
+MIN_JUMP = 20
 _LONGEST_SILENCE = 60.0
-_MIN_JUMP_SQUARED = float(_MIN_JUMP**2)
-_SIGMAS_SQUARED = 100.0
-_DECAY = 1.0 / 256.0
-_WITNESSES = 3
-_MAX_SIZE = 1_000_000
+MIN_JUMP_SQUARED = float(MIN_JUMP**2)
+SIGMAS_SQUARED = 100.0
+DECAY = 1.0 / 256.0
+WITNESSES = 3
+MAX_SIZE = 1_000_000
 _NEVER = 2**63 - 1
 
-_Held = tuple[int, int, int, int, int, int]
+HeldTrade = tuple[int, int, int, int, int, int]
 
 
 class Refusal(StrEnum):
@@ -110,7 +110,7 @@ class TickGate:
         self._columns = TradeColumns(capacity)
         self.bid = self.ask = MISSING_PRICE
         self._next_quote: tuple[int, int, int] | None = None
-        self._held: list[_Held] = []
+        self._held: list[HeldTrade] = []
         self.refused: Counter[Refusal] = Counter()
         self.unreported = 0
         self.accepted = 0
@@ -193,7 +193,7 @@ class TickGate:
             price, size = int(price), int(size)
         if not self._low <= price <= self._high:
             return self._refuse(Refusal.PRICE_RANGE, ts)
-        if not 0 < size <= _MAX_SIZE:
+        if not 0 < size <= MAX_SIZE:
             return self._refuse(Refusal.SIZE, ts)
         if not self._trade_ts <= ts < self._until:
             wrong = self._check_time(ts, self._trade_ts)
@@ -202,10 +202,10 @@ class TickGate:
         if self._held or not self._last:
             return self._weigh(ts, price, size, side)
         move = (price - self._last) ** 2
-        limit = max(_MIN_JUMP_SQUARED, _SIGMAS_SQUARED * self._variance)
+        limit = max(MIN_JUMP_SQUARED, SIGMAS_SQUARED * self._variance)
         if move > limit:
             return self._weigh(ts, price, size, side)
-        self._variance += (move - self._variance) * _DECAY
+        self._variance += (move - self._variance) * DECAY
         self._put(ts, price, size, side, self.bid, self.ask)
         return True
 
@@ -233,7 +233,7 @@ class TickGate:
                 return False
             if wrong is not None:
                 return self._refuse(wrong, ts)
-        unmoved = self._next_quote is None and -_MIN_JUMP <= bid - self.bid <= _MIN_JUMP
+        unmoved = self._next_quote is None and -MIN_JUMP <= bid - self.bid <= MIN_JUMP
         if not unmoved and self._is_far(ts, bid, ask):
             if self._next_quote is not None and not _beside(self._next_quote, bid, ask):
                 self._refuse(Refusal.JUMP, ts)
@@ -332,7 +332,7 @@ class TickGate:
     def _limit(self, ts: int, before: int) -> float:
         """Square of the move that is likely after a silence, which counts in minutes."""
         silence = min(max(0, ts - before) / (60 * _SECOND), _LONGEST_SILENCE)
-        return max(_MIN_JUMP_SQUARED, _SIGMAS_SQUARED * self._variance) * (1.0 + silence)
+        return max(MIN_JUMP_SQUARED, SIGMAS_SQUARED * self._variance) * (1.0 + silence)
 
     def _is_far(self, ts: int, bid: int, ask: int) -> bool:
         limit = self._limit(ts, self.newest)
@@ -347,8 +347,8 @@ class TickGate:
         sides = (bid != MISSING_PRICE) + (ask != MISSING_PRICE)
         return (
             sides > 0
-            and (bid == MISSING_PRICE or bid - _MIN_JUMP <= price)
-            and (ask == MISSING_PRICE or price <= ask + _MIN_JUMP)
+            and (bid == MISSING_PRICE or bid - MIN_JUMP <= price)
+            and (ask == MISSING_PRICE or price <= ask + MIN_JUMP)
         )
 
     def _weigh(self, ts: int, price: int, size: int, side: int) -> bool:
@@ -358,17 +358,17 @@ class TickGate:
         limit = self._limit(ts, self._trade_ts)
         move = (price - self._last) ** 2
         if (self._last and move <= limit) or self._covers((self.bid, self.ask), price):
-            self._release([trade for trade in self._held if abs(trade[1] - price) <= _MIN_JUMP])
+            self._release([trade for trade in self._held if abs(trade[1] - price) <= MIN_JUMP])
             if self._last:
-                usual = max(_MIN_JUMP_SQUARED, _SIGMAS_SQUARED * self._variance)
-                self._variance += (min(move, usual) - self._variance) * _DECAY
+                usual = max(MIN_JUMP_SQUARED, SIGMAS_SQUARED * self._variance)
+                self._variance += (min(move, usual) - self._variance) * DECAY
             self._put(ts, price, size, side, self.bid, self.ask)
             return True
-        if self._held and abs(self._held[-1][1] - price) > _MIN_JUMP:
+        if self._held and abs(self._held[-1][1] - price) > MIN_JUMP:
             self._release([])
         self._held.append((ts, price, size, side, self.bid, self.ask))
         if self.bid == MISSING_PRICE and self.ask == MISSING_PRICE:
-            if len(self._held) >= _WITNESSES:
+            if len(self._held) >= WITNESSES:
                 self._release(self._held)
         elif len(self._held) >= _FROZEN_TRADES and ts - self._quote_ts > _FROZEN_NS:
             # So many trades away from a quote that does not move: it is the quote that is wrong.
@@ -384,7 +384,7 @@ class TickGate:
         if good:
             self._release(good)
 
-    def _release(self, good: list[_Held]) -> None:
+    def _release(self, good: list[HeldTrade]) -> None:
         """Accept `good` of the trades that wait and refuse the others."""
         held, self._held = self._held, []
         for trade in held:
@@ -401,7 +401,7 @@ def _not_whole(value: float) -> Refusal | None:
 
 
 def _beside(quote: tuple[int, int, int], bid: int, ask: int) -> bool:
-    return abs(quote[1] - bid) <= _MIN_JUMP or abs(quote[2] - ask) <= _MIN_JUMP
+    return abs(quote[1] - bid) <= MIN_JUMP or abs(quote[2] - ask) <= MIN_JUMP
 
 
 def _is_trading(ts: int) -> bool:

@@ -64,6 +64,14 @@ class LiveSession:
         Called after the data connection was lost, before anything is decided on new data.
     rest : Rest, optional
         Called once in each break between sessions.
+    own_feed : bool
+        Trades come from a feed of their own; the data connection then tells the time, and indices.
+    pull : callable, optional
+        With such a feed and in lock-step: takes what the market did up to a time (ns UTC).
+    feed_fault : callable
+        Says why that feed cannot be trusted now, empty if it can.
+    closed_until : int
+        Bars that ended by then (ns UTC) were closed by the clock.
     journal_fault : callable
         Says why the journal does not take everything, empty if it does.
     status : MarketStatus
@@ -90,6 +98,10 @@ class LiveSession:
         self.relay = OrderRelay(broker.manager, self)
         self.repair: Repair | None = None
         self.rest: Rest | None = None
+        self.own_feed = False
+        self.pull: Callable[[int], None] | None = None
+        self.feed_fault: Callable[[], str] = str
+        self.closed_until = 0
         self.journal_fault: Callable[[], str] = str
         self.status = MarketStatus()
         self.market_link = LinkState.DISCONNECTED
@@ -157,12 +169,35 @@ class LiveSession:
         self.tell("link", ("market", state, reason))
         if state is not LinkState.READY:
             self._asked.discard("market")
-            if before is LinkState.READY and self._lost_at is None and self.is_ready:
-                self.drain()
-                self._lost_at = self.ticks.newest
-                self.ticks.lose_quote()
+            if before is LinkState.READY and (self.options.lockstep or not self.own_feed):
+                self.lose_data()
         elif self.is_ready:
             self._resume()
+
+    def hear_feed(self, ts: int) -> None:
+        """Note that trades up to a time (ns UTC) have come from a feed of their own."""
+        if self.options.lockstep:
+            # The gateway alone says how late it is.
+            self.heard_at = time.monotonic()
+        else:
+            self._hear(ts)
+
+    def on_feed(self) -> None:
+        """Let the cycle take what the gate has got from a feed of its own."""
+        self._schedule()
+
+    def lose_data(self) -> None:
+        """Decide nothing on new trades until `repair` has filled the hole that begins now."""
+        if self._lost_at is None and self.is_ready:
+            self.drain()
+            self._lost_at = self.ticks.newest
+            self.ticks.lose_quote()
+            self._resume()
+
+    @property
+    def is_mending(self) -> bool:
+        """Whether a hole in the data is being repaired."""
+        return self._lost_at is not None
 
     def on_server_time(self, ts: int) -> None:
         """Take the time of the gateway from the data connection."""
@@ -296,6 +331,8 @@ class LiveSession:
             return "a hole in the data is being repaired"
         if self._market is not None and not self._market.is_live_data:
             return "market data are not live"
+        if told := self.feed_fault():
+            return told
         fault = self.ticks.fault(self._clock.now())
         if fault is DataFault.STALE and not self.options.lockstep:
             return "no tick came in regular hours"
@@ -389,7 +426,8 @@ class LiveSession:
                 if self.trader.kill_switch.state >= TradingState.HALT_TRADING:
                     self._close_beside_the_cycle(now)
                 if not self.options.lockstep:
-                    self.trader.advance_clock(now - round(self.options.close_grace_s * SECOND))
+                    self.closed_until = now - round(self.options.close_grace_s * SECOND)
+                    self.trader.advance_clock(self.closed_until)
             self._watch_positions()
             self._store.save(now)
             self._use_break(now)
@@ -502,6 +540,11 @@ class LiveSession:
 
     def _step(self, ts: int) -> None:
         self.heard_at = time.monotonic()
+        if self.pull is not None:
+            try:
+                self.pull(ts)
+            except Exception as error:
+                self.fail(error)
         self.drain()
         if self._failure is not None:
             return

@@ -96,18 +96,24 @@ def newest_second(trader: SimpleTrader) -> TradeBlock:
 
 
 def repair(
-    trader: SimpleTrader, history: History | None, live: LiveBuffer, gate: TickGate | None = None
+    trader: SimpleTrader,
+    history: History | None,
+    live: LiveBuffer,
+    gate: TickGate | None = None,
+    *,
+    exact: bool = False,
 ) -> WarmUp:
     """Let a running cycle learn what it missed while the feed was lost.
 
     Nothing is decided about what was missed. A hole that history cannot fill is told to the state.
+    `exact` is that of `rejoin`.
 
     Raises
     ------
     ValueError
         If the cycle has seen nothing in this session, or the live feed has not begun.
     """
-    return warm_up(trader, rejoin(newest_second(trader), history, live), gate)
+    return warm_up(trader, rejoin(newest_second(trader), history, live, exact=exact), gate)
 
 
 def _mark(trader: SimpleTrader, holes: list[Hole], ts: int) -> list[Hole]:

@@ -26,6 +26,8 @@ from mia.trader.notes import Notes
 from mia.trader.panel import panel, report_lines
 
 _REFRESH_S = 0.25
+DEMO = "demo"
+"""Profile that simulates; any other trades on the gateway that the settings name."""
 
 app = typer.Typer(add_completion=False)
 
@@ -59,7 +61,10 @@ def trade(
         return
     loaded = load_settings(config, assignments or ())
     console = Console(stderr=True, quiet=quiet)
-    if loaded.settings.feed == "synth":
+    simulated = loaded.settings.feed in ("synth", "replay") or (
+        loaded.settings.feed == "sierra" and loaded.profile == DEMO
+    )
+    if simulated:
         if live:
             raise UsageError("--live has no place in a simulation: choose another profile")
         if loaded.settings.trading_mode == TradingMode.LIVE.value:
@@ -74,8 +79,8 @@ def trade(
         return
     if loaded.settings.feed == "none":
         raise DataError(
-            f"profile {config} names no market feed: choose feed=ibkr, or --config demo, or "
-            "`mia backtest` for recorded data"
+            f"profile {config} names no market feed: choose feed=sierra, feed=iqfeed or "
+            "feed=ibkr, or --config demo, or `mia backtest` for recorded data"
         )
     _trade(loaded, state, console, dry_run=dry_run, live=live, as_json=as_json)
 
@@ -108,9 +113,12 @@ def _trade(
         trader = LiveTrader(loaded, options, stack)
         if loaded.settings.trading_mode == TradingMode.LIVE.value:
             trader.require_armed()
+        feed = loaded.settings.feed
         for line in (
             f"account {account} at {host}:{port}, {loaded.settings.trading_mode} mode",
-            "The feed is IBKR's: it does not say who crossed the spread; order flow is inferred.",
+            "The feed is IBKR's: it does not say who crossed the spread; order flow is inferred."
+            if feed == "ibkr"
+            else f"trades come from {feed}, orders go to IBKR",
         ):
             notes.say(line)
         asyncio.run(watched(trader, record, console))

@@ -4,9 +4,9 @@ import asyncio
 import logging
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 from math import isfinite, nan
@@ -26,6 +26,7 @@ from mia.core.ibkr_connector import Endpoint, IbkrConnector
 from mia.core.ibkr_contracts import FutureContract
 from mia.core.ibkr_pacing import MessageLimits
 from mia.data.calendar import NewsCalendar
+from mia.data.feed_gate import FeedGate
 from mia.data.journal import Journal
 from mia.data.live_ticks import TickGate
 from mia.data.snapshot_files import SnapshotWriter
@@ -49,6 +50,7 @@ from mia.performance.identity import configuration_hash
 from mia.strategies.session_facts import NewsWindow, no_news_calendar
 from mia.trader.book_feed import BookFeed
 from mia.trader.chain_feed import ChainFeed, ChainPace
+from mia.trader.feeds import OWN_FEEDS, Feed, Pace, feed_delay, open_feed, require_feed
 from mia.trader.past import Past
 
 log = logging.getLogger(__name__)
@@ -82,6 +84,8 @@ class LiveOptions:
         Market time of a simulated gateway at the start, ns UTC; None with a real one.
     end : int, optional
         Market time at which to stop, ns UTC.
+    pace : callable, optional
+        In lock-step: makes a simulated feed hold all that was traded up to a time, ns UTC.
     """
 
     host: str
@@ -94,6 +98,7 @@ class LiveOptions:
     lockstep: bool = False
     now: int | None = None
     end: int | None = None
+    pace: Pace | None = None
 
 
 class _Wire:
@@ -136,6 +141,7 @@ class LiveTrader:
 
     def __init__(self, loaded: LoadedSettings, options: LiveOptions, stack: ExitStack) -> None:
         settings = loaded.settings
+        require_feed(settings)
         self._settings, self._options = settings, options
         self._stated_limits = {
             name.upper(): getattr(settings, name) for name in LIMIT_NAMES if name in loaded.origin
@@ -221,12 +227,16 @@ class LiveTrader:
         bus.subscribe("kill", keep_kill_state, "kill store")
         cycle = CycleJournal(journal.append, self._clock.now)
         bus.subscribe(ALL, cycle.publish, "cycle journal")
+        for topic in ("feed", "hole"):
+            bus.subscribe(topic, self._keep, "feed journal")
         bus.subscribe(ALL, options.sink.publish, "record")
         self.commands = KillCommands(directory.path, store)
         self.commands.start(now)
         self._restore(manager, broker, events)
         cycle.trader = self.trader
-        ticks = TickGate(
+        self._feed: Feed | None = None
+        gate_of = FeedGate if settings.feed in OWN_FEEDS else TickGate
+        ticks = gate_of(
             self._clock,
             self.trader.kill_switch.record_quality,
             settings.symbol,
@@ -245,7 +255,7 @@ class LiveTrader:
                 options.end,
                 settings.live.tick_age_s,
                 settings.live.clock_skew_s,
-                settings.live.close_grace_s,
+                max(settings.live.close_grace_s, feed_delay(settings)),
             ),
         )
         facts.session = self.session
@@ -259,6 +269,15 @@ class LiveTrader:
         bus.subscribe(ALL, snapshots.publish, "snapshots")
         stack.callback(snapshots.stop)
         journal.start_run(configuration_hash(loaded), mia.__version__)
+
+    def _keep(self, topic: str, event: Any) -> None:
+        """Write to the journal what a feed tells of itself, by the name of the kind."""
+        if topic == "feed":
+            feed, notice = event
+            payload = {"feed": feed, **asdict(notice)}
+        else:
+            payload = asdict(event)
+        self._journal.append(topic, payload, ts=self._clock.now())
 
     def _chain_feed(self) -> ChainFeed | None:
         """Return what follows the options, None if the run does without."""
@@ -388,21 +407,25 @@ class LiveTrader:
         try:
             await market.connect()
             contract = await self._resolve(market)
-            if self._options.now is None:
+            if self._options.now is None and self._settings.feed not in OWN_FEEDS:
                 await _require_live_data(market, contract)
             await orders.connect()
-            watchers = [asyncio.create_task(self._watch(link)) for link in (market, orders)]
+            watchers = [
+                asyncio.create_task(self._watch(link.wait_closed())) for link in (market, orders)
+            ]
             if not self._options.lockstep:
                 watchers.append(asyncio.create_task(self._attend()))
             await self._ask_margins(orders)
             await self._ask_equity(orders)
             await self._subscribe(market, contract)
-            await self._prepare(market, contract)
+            await self._prepare(market, contract, watchers)
             watchers += await self._open_sources(market, contract)
             session.start()
             started()
             await session.run()
         finally:
+            if self._feed is not None:
+                self._feed.close()
             for watcher in watchers:
                 watcher.cancel()
             for link in (market, orders):
@@ -419,6 +442,8 @@ class LiveTrader:
     async def _subscribe(self, market: IbkrConnector, contract: FutureContract) -> None:
         self._contract = contract
         self.session.ticks.start_contract(contract.name)
+        if self._settings.feed in OWN_FEEDS:
+            return
         wait = 0.0 if self._options.lockstep else 2.0
         await market.subscribe_quotes(contract, wait)
         await market.subscribe_trades(contract, wait)
@@ -435,11 +460,13 @@ class LiveTrader:
             tasks.append(asyncio.create_task(self._chains.run(market)))
         return tasks
 
-    async def _prepare(self, market: IbkrConnector, contract: FutureContract) -> None:
+    async def _prepare(
+        self,
+        market: IbkrConnector,
+        contract: FutureContract,
+        watchers: list[asyncio.Task[None]],
+    ) -> None:
         """Learn the past, and subscribe to what else the cycle looks at."""
-        store = self._settings.live.history
-        past = Past(self.session, market, contract, None if store is None else Path(store))
-        self.session.repair = past.mend
         self.session.rest = partial(self._rest, market)
         if self._options.now is None:
             try:
@@ -447,6 +474,17 @@ class LiveTrader:
             except BrokerError as error:
                 log.warning("VIX stays unknown: %s", error)
             await self._learn_reference(market, contract)
+        if self._settings.feed in OWN_FEEDS:
+            self._feed = open_feed(
+                self._settings, self.session, market, contract, self._clock, self._options.pace
+            )
+            self.session.repair = self._feed.mend
+            watchers.append(asyncio.create_task(self._watch(self._feed.run())))
+            await self._feed.learn()
+            return
+        store = self._settings.live.history
+        past = Past(self.session, market, contract, None if store is None else Path(store))
+        self.session.repair = past.mend
         warm = await past.learn()
         if warm is not None:
             log.info("warmed up with %d trades, %d holes", warm.trades, warm.holes)
@@ -470,6 +508,13 @@ class LiveTrader:
         root, old = self._settings.symbol, self._contract
         front = await market.front_contract(root, day, last_days=self._settings.ibkr.roll_days)
         if front.name == old.name:
+            return
+        if self._feed is not None:
+            await self._learn_ids(market, front.name)
+            self.session.status.start_contract()
+            self._contract = front
+            self._feed.roll(tomorrow, front)
+            log.warning("%s follows %s in session %d", front.name, old.name, tomorrow)
             return
         self.session.drain()
         if self._book is not None:
@@ -500,9 +545,9 @@ class LiveTrader:
 
     stopped_by: int = 0
 
-    async def _watch(self, link: IbkrConnector) -> None:
+    async def _watch(self, life: Awaitable[None]) -> None:
         try:
-            await link.wait_closed()
+            await life
         except MiaError as error:
             self.session.end(error)
         except Exception as error:

@@ -46,6 +46,8 @@ class Past:
     contract : FutureContract
     store : Path, optional
         Trades recorded from the same feed.
+    exact : bool
+        The feed tells sides, quotes and times itself; else all is as the broker's wire shows it.
     """
 
     def __init__(
@@ -54,11 +56,14 @@ class Past:
         market: IbkrConnector,
         contract: FutureContract,
         store: Path | None,
+        *,
+        exact: bool = False,
     ) -> None:
         self._session = session
         self._market = market
         self._contract = contract
         self._store = None if store is None else Store(store)
+        self._exact = exact
 
     async def learn(self) -> WarmUp | None:
         """Rebuild the state of the running session; None without one, or if it has only begun.
@@ -77,10 +82,10 @@ class Past:
         stored = list(self._stored(start, live.since))
         history = await self._history(unknown_spans(stored, start, live.since))
         self._take(live)
-        stitched = stitch(stored, history, live, start)
+        stitched = stitch(stored, history, live, start, exact=self._exact)
         for note in stitched.notes:
             log.warning("warm-up: %s", note)
-        return warm_up(self._session.trader, stitched, self._session.ticks, self._earlier(start))
+        return warm_up(self._session.trader, stitched, self._session.ticks, self.earlier(start))
 
     async def mend(self, since: int) -> None:
         """Fill the hole of a connection that was lost; what cannot be filled is marked."""
@@ -89,7 +94,7 @@ class Past:
         self._take(live)
         if not len(self._session.trader.state.ticks.ts_event):
             return
-        done = repair(self._session.trader, history, live, self._session.ticks)
+        done = repair(self._session.trader, history, live, self._session.ticks, exact=self._exact)
         self._session.tell("repaired", done)
         log.warning("repaired the data: %d trades, %d holes", done.trades, done.holes)
 
@@ -186,7 +191,7 @@ class Past:
         blocks = self._read(self._store, self._contract.name, start, end)
         return [block for block in blocks if isinstance(block, TradeBlock)]
 
-    def _earlier(self, start: int) -> Iterable[TradeBlock]:
+    def earlier(self, start: int) -> Iterable[TradeBlock]:
         """Return earlier sessions, for what is carried from one to the next."""
         if self._store is None:
             return []
@@ -195,7 +200,10 @@ class Past:
         for _ in range(_EARLIER_SESSIONS):
             first = sessions.previous_trading_day(first)
         opened = sessions.session_open(first)
-        return wire_blocks(self._read(self._store, self._contract.symbol, opened, start))
+        blocks = self._read(self._store, self._contract.symbol, opened, start)
+        if self._exact:
+            return [block for block in blocks if isinstance(block, TradeBlock)]
+        return wire_blocks(blocks)
 
     @staticmethod
     def _read(store: Store, symbol: str, start: int, end: int) -> Iterable[Block]:

@@ -1,6 +1,7 @@
 import pytest
 from chain_samples import SECOND, at, contracts, reasons, small_chain
-from hypothesis import given, settings
+from fuzz import fuzz
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mia.core.chain import Chain
@@ -150,7 +151,7 @@ def test_a_file_of_an_old_windows_is_read() -> None:
 SHORT = "\n".join(LINES[:12]) + "\n"
 
 
-@settings(max_examples=60)
+@fuzz(60)
 @given(st.data())
 def test_damage_is_named_or_refused_and_never_crashes(data: st.DataObject) -> None:
     content = bytearray(SHORT.encode())

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import pytest
 from chain_samples import SECOND, at, contracts, reasons, small_chain
-from hypothesis import given, settings
+from fuzz import fuzz
+from hypothesis import given
 from hypothesis import strategies as st
 
 from mia.core.chain import Chain
@@ -152,7 +153,7 @@ def test_a_payload_of_another_kind_is_refused(payload: bytes, message: str) -> N
 SHORT = json.dumps(SMALL).encode()
 
 
-@settings(max_examples=80)
+@fuzz(80)
 @given(st.data())
 def test_damage_is_named_or_refused_and_never_crashes(data: st.DataObject) -> None:
     content = bytearray(SHORT)
@@ -174,7 +175,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=60)
+@fuzz(60)
 @given(JSON, st.sampled_from(["option", "bid", "open_interest", "delta"]), JSON)
 def test_values_of_any_type_are_named_or_refused(stamp: Any, field: str, value: Any) -> None:
     document = with_option(**{field: value})

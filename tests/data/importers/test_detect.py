@@ -6,6 +6,7 @@ from contextlib import suppress
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fuzz import fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -101,6 +102,7 @@ heads = st.sampled_from([b"", b"SCID", b"PAR1", b"DBN\x03", b"\x28\xb5\x2f\xfd",
 texts = st.sampled_from([b"", *(text.encode() + b"\n" for text in TEXTS.values())])
 
 
+@fuzz(100)
 @given(heads, texts, st.binary(max_size=200))
 def test_random_bytes_are_refused_or_read_but_never_crash(tmp_path_factory, head, text, data):
     path = tmp_path_factory.mktemp("detect") / "ESU24.bin"

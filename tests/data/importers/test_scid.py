@@ -4,6 +4,7 @@ import struct
 
 import numpy as np
 import pytest
+from fuzz import fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -241,6 +242,7 @@ def test_records_begin_where_the_header_says(scid_file, read):
     assert read(scid_file(trade(0, size=7), head=head)).total("size") == 7
 
 
+@fuzz(100)
 @given(st.binary(max_size=400))
 def test_random_bytes_end_in_a_format_error_or_rows(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("scid") / "ESZ23.scid"

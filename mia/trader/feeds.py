@@ -1,0 +1,337 @@
+"""Feeds other than the broker's: where the cycle's trades come from when it names one."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from mia.config.settings import Settings
+from mia.core import sessions
+from mia.core.base_types import Clock, TradeBlock
+from mia.core.ibkr_connector import IbkrConnector
+from mia.core.ibkr_contracts import FutureContract
+from mia.core.iqfeed_connector import IQFeedConnector
+from mia.core.iqfeed_history import IQFeedHistory
+from mia.core.sierra_connector import SierraConnector
+from mia.data.feed_gate import FeedGate
+from mia.data.history_stitch import OVERLAP_NS, History, cut
+from mia.errors import ConfigError, DataError
+from mia.execution.clocks import MarketClock
+from mia.execution.feed_intake import FeedIntake, Patience
+from mia.execution.live_session import LiveSession
+from mia.trader.past import Past
+
+log = logging.getLogger(__name__)
+
+SECOND = 1_000_000_000
+OWN_FEEDS = frozenset({"sierra", "iqfeed"})
+"""Feeds whose trades do not come from the broker."""
+
+Pace = Callable[[int], None]
+"""Makes a simulated source hold all that was traded up to a time (ns UTC)."""
+
+_LONGEST_AWAY = 30 * 60 * SECOND
+
+
+class Feed(Protocol):
+    """A source of trades for a live session."""
+
+    async def learn(self) -> None:
+        """Bring the cycle up to date, before it decides anything; `run` runs already."""
+        ...
+
+    async def run(self) -> None:
+        """Hand on what comes until `close`."""
+        ...
+
+    async def mend(self, since: int) -> None:
+        """Fill the hole that began at an instant, ns UTC."""
+        ...
+
+    def roll(self, session: int, contract: FutureContract) -> None:
+        """Trade another contract from a session on."""
+        ...
+
+    def close(self) -> None:
+        """End it."""
+        ...
+
+
+class Fronts:
+    """The contract of each session, as far as it is known."""
+
+    def __init__(self, session: int, contract: str) -> None:
+        self._from = {session: contract}
+
+    def set(self, session: int, contract: str) -> None:
+        """Trade a contract from a session on."""
+        self._from[session] = contract
+
+    def __call__(self, session: int) -> str:
+        """Return the contract of a session."""
+        known = [day for day in sorted(self._from) if day <= session]
+        return self._from[known[-1] if known else min(self._from)]
+
+
+def open_feed(
+    settings: Settings,
+    session: LiveSession,
+    market: IbkrConnector,
+    contract: FutureContract,
+    clock: Clock,
+    pace: Pace | None,
+) -> Feed:
+    """Make the feed that the settings name, and let a session take its trades from it.
+
+    Raises
+    ------
+    ConfigError
+        If something that it needs is not set.
+    """
+    gate = session.ticks
+    if not isinstance(gate, FeedGate):
+        raise TypeError("a feed of its own needs a FeedGate")
+    delay_s = feed_delay(settings)
+    patience = Patience(
+        round(settings.live.hole_rth_s * SECOND),
+        round(settings.live.hole_s * SECOND),
+        round(delay_s * SECOND),
+    )
+    intake = FeedIntake(session, gate, settings.feed, patience)
+    history = settings.live.history
+    store = None if history is None else Path(history)
+    session.own_feed = True
+    session.feed_fault = intake.fault
+    if settings.feed == "sierra":
+        return SierraFeed(settings, session, intake, market, contract, clock, store, pace)
+    return IqfeedFeed(settings, session, intake, market, contract, clock, store)
+
+
+def require_feed(settings: Settings) -> None:
+    """Hold the settings of the feed against what is there.
+
+    Raises
+    ------
+    ConfigError
+        If something that it needs is not set or not there.
+    """
+    if settings.feed != "sierra":
+        return
+    folder = settings.sierra.folder
+    if folder is None:
+        raise ConfigError("set sierra.folder to Sierra Chart's data folder, with the .scid files")
+    if not Path(folder).is_dir():
+        raise ConfigError(f"sierra.folder {folder} is no folder: name Sierra Chart's data folder")
+
+
+def feed_delay(settings: Settings) -> float:
+    """Return the longest delay (s) with which trades of the feed are new."""
+    return {"sierra": settings.sierra.delay_s, "iqfeed": settings.iqfeed.delay_s}.get(
+        settings.feed, 0.0
+    )
+
+
+class SierraFeed:
+    """Trades from the `.scid` file, which also holds what was traded before the start."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        session: LiveSession,
+        intake: FeedIntake,
+        market: IbkrConnector,
+        contract: FutureContract,
+        clock: Clock,
+        store: Path | None,
+        pace: Pace | None,
+    ) -> None:
+        require_feed(settings)
+        self._session, self._intake, self._market = session, intake, market
+        self._contract = contract
+        self._clock = clock
+        self._pace = pace
+        day = sessions.session_id(clock.now())
+        self._fronts = Fronts(day, contract.name)
+        trades = sessions.is_trading_day(day)
+        self._start = sessions.session_open(day) if trades else clock.now()
+        self._past = Past(session, market, contract, store, exact=True)
+        self._connector = SierraConnector(
+            Path(settings.sierra.folder or ""),
+            self._fronts,
+            clock,
+            start=self._start,
+            points_per_unit=settings.sierra.points_per_unit,
+            hold_s=settings.sierra.hold_s,
+            notify=intake.on_notice,
+        )
+        self._learned = asyncio.Event()
+        if session.options.lockstep:
+            session.pull = self._pull
+
+    async def learn(self) -> None:
+        """Read the running session from the file."""
+        for block in self._past.earlier(self._start):
+            self._session.trader.observe(block)
+        self._intake.begin(self._start)
+        count, holes = self._learn_until(self._session.now), self._intake.holes
+        log.info("warmed up with %d trades of the file, %d holes", count, holes)
+        self._learned.set()
+
+    async def mend(self, since: int) -> None:
+        """Learn what the file got while nobody read it.
+
+        In lock-step the market stands still, maybe later than we have heard of; the newest trade
+        of the broker's history tells.
+        """
+        now = max(since, self._session.now)
+        told = await self._market.historical_trades(
+            self._contract, now // SECOND * SECOND, now + _LONGEST_AWAY
+        )
+        now = max([now, *told.ts_event[-1:].tolist()])
+        if isinstance(self._clock, MarketClock):
+            self._clock.hear(now)
+        count = self._learn_until(now)
+        log.warning("learned %d trades that came while the connection was lost", count)
+
+    async def run(self) -> None:
+        """Hand on what is appended; in lock-step the session asks for it."""
+        await self._learned.wait()
+        if self._session.options.lockstep:
+            return
+        async for batch in self._connector:
+            self._intake.take(batch)
+
+    def roll(self, session: int, contract: FutureContract) -> None:
+        """Go on with the file of another contract from a session on."""
+        self._contract = contract
+        self._fronts.set(session, contract.name)
+
+    def close(self) -> None:
+        """Stop reading."""
+        self._connector.close()
+
+    def _pull(self, ts: int) -> None:
+        if self._pace is not None:
+            self._pace(ts)
+        while (batch := self._connector.poll()) is not None:
+            self._intake.take(batch)
+
+    def _learn_until(self, ts: int) -> int:
+        if self._pace is not None:
+            self._pace(ts)
+        count = 0
+        while (batch := self._connector.poll()) is not None:
+            self._intake.learn(batch.block)
+            count += len(batch.block)
+        return count
+
+
+class IqfeedFeed:
+    """Trades from IQConnect, and its history for what was traded before or meanwhile."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        session: LiveSession,
+        intake: FeedIntake,
+        market: IbkrConnector,
+        contract: FutureContract,
+        clock: Clock,
+        store: Path | None,
+    ) -> None:
+        if session.options.lockstep:
+            raise ConfigError("a stream cannot run in lock-step: choose feed=sierra or feed=ibkr")
+        self._options, self._session, self._intake = settings.iqfeed, session, intake
+        self._clock = clock
+        self._market, self._store = market, store
+        self._closed = False
+        self._contract = contract
+        self._connector = self._watch()
+        self._history = IQFeedHistory(host=self._options.host, port=self._options.lookup_port)
+        intake.fills_gaps = True
+        intake.begin(clock.now())
+
+    async def learn(self) -> None:
+        """Fetch the running session."""
+        warm = await self._past().learn()
+        if warm is not None:
+            log.info("warmed up with %d trades of IQFeed, %d holes", warm.trades, warm.holes)
+
+    async def mend(self, since: int) -> None:
+        """Fetch what was traded while IQConnect or its link were away."""
+        await self._past().mend(since)
+
+    async def run(self) -> None:
+        """Hand on what comes, of whatever contract the session has."""
+        while not self._closed:
+            async for batch in self._connector:
+                self._intake.take(batch)
+
+    def roll(self, session: int, contract: FutureContract) -> None:
+        """Watch another contract; called in the break before the session."""
+        old, self._contract = self._connector, contract
+        self._connector = self._watch()
+        old.close()
+
+    def close(self) -> None:
+        """Hang up."""
+        self._closed = True
+        self._connector.close()
+        self._history.close()
+
+    def _watch(self) -> IQFeedConnector:
+        return IQFeedConnector(
+            {self._symbol(): self._contract.name},
+            self._clock,
+            host=self._options.host,
+            port=self._options.level1_port,
+            silence_s=self._options.silence_s,
+            notify=self._intake.on_notice,
+        )
+
+    def _symbol(self) -> str:
+        return self._options.symbol.replace("{contract}", self._contract.name)
+
+    def _past(self) -> Past:
+        return _IqfeedPast(
+            self._session, self._market, self._contract, self._store, self._history, self._symbol()
+        )
+
+
+class _IqfeedPast(Past):
+    """The past as IQFeed tells it: exact, and as long as it reaches back."""
+
+    def __init__(
+        self,
+        session: LiveSession,
+        market: IbkrConnector,
+        contract: FutureContract,
+        store: Path | None,
+        source: IQFeedHistory,
+        symbol: str,
+    ) -> None:
+        super().__init__(session, market, contract, store, exact=True)
+        self._source = source
+        self._symbol = symbol
+
+    async def _history(self, spans: Sequence[tuple[int, int]]) -> History | None:
+        """Fetch the trades of some spans, and what the live feed is compared with after each."""
+        told: list[tuple[int, int, list[TradeBlock]]] = []
+        for start, end in spans:
+            until = end + OVERLAP_NS
+            source = self._source.ticks(self._symbol, self._contract.name, start, until)
+            try:
+                told.append((start, until, [block async for block in source]))
+            except DataError as error:
+                log.warning("no history: %s", error)
+        if not told:
+            return None
+
+        def history(first: int, last: int) -> Iterable[TradeBlock]:
+            for start, until, blocks in told:
+                if start <= first and last <= until:
+                    return [part for block in blocks if len(part := cut(block, first, last))]
+            raise DataError(f"IQFeed did not tell of {first} to {last} ns")
+
+        return history
