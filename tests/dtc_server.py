@@ -3,8 +3,8 @@
 import asyncio
 from contextlib import asynccontextmanager
 
-from mia.core.dtc_codec import DtcFrames, decode, encode
-from mia.core.dtc_messages import Encoding
+from mia.core.dtc.codec import DtcFrames, decode, encode
+from mia.core.dtc.messages import Encoding
 
 FILLED, OPEN, CANCELED, REJECTED, PARTIAL = 7, 4, 8, 9, 10
 NO_CME = "It is not possible to access real-time data from the CME Group"

@@ -28,8 +28,8 @@ from mia.data.tape import Tape, synthetic_tape
 from mia.data.wire_tape import as_wire
 from mia.execution.open_position import Position
 from mia.execution.simple_trader import SimpleTrader
-from mia.gateway.place_order import PlaceOrder, read_place_order
-from mia.gateway.wire import Fields
+from mia.gateway.protocol.place_order import PlaceOrder, read_place_order
+from mia.gateway.protocol.wire import Fields
 from mia.performance.recorder import RunRecord
 from mia.trader.gateway_process import GatewayProcess, gateway_process
 from mia.trader.live import LiveOptions, LiveTrader

@@ -24,9 +24,9 @@ from mia.core.broker_types import (
     StatusReport,
 )
 from mia.errors import BrokerError
-from mia.execution.order_ledger import OrderLedger
 from mia.execution.order_manager import OrderManager
-from mia.execution.order_sender import OrderSettings
+from mia.execution.orders.ledger import OrderLedger
+from mia.execution.orders.sender import OrderSettings
 from mia.execution.reconciler import Reconciler, Reconciliation
 
 SECOND = 1_000_000_000

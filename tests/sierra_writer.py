@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from mia.core.base_types import TradeBlock
-from mia.core.scid_records import HEADER, MAGIC, RECORD_BYTES, VERSION
+from mia.core.sierra.scid_records import HEADER, MAGIC, RECORD_BYTES, VERSION
 from mia.data.exporters import scid_records
 from mia.data.synthetic import SyntheticMarket
 

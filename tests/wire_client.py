@@ -7,9 +7,9 @@ from ib_insync import Contract, Order
 from ib_insync.client import Client
 from ib_insync.objects import ExecutionFilter
 
-from mia.gateway.fault_scenario import read_fault
-from mia.gateway.faults import FaultBox
-from mia.gateway.gateway_control import GatewayControl
+from mia.gateway.faults.fault_box import FaultBox
+from mia.gateway.faults.gateway_control import GatewayControl
+from mia.gateway.faults.scenario import read_fault
 from mia.gateway.options import GatewayOptions
 from mia.gateway.server import running_gateway
 

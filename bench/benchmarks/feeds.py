@@ -11,13 +11,20 @@ from pathlib import Path
 import numpy as np
 
 from mia._fast import scid
-from mia.core.dtc_codec import DtcFrames, decode, encode
-from mia.core.dtc_messages import Encoding
-from mia.core.file_watch import FileWatch
-from mia.core.iqfeed_level1 import UPDATE_FIELDS, Level1Decoder
-from mia.core.iqfeed_messages import LineBuffer, TickDecoder
-from mia.core.scid_records import HEADER, MAGIC, RECORD_BYTES, RECORD_DTYPE, VERSION, ScidColumns
-from mia.core.scid_trades import ScidTrades
+from mia.core.dtc.codec import DtcFrames, decode, encode
+from mia.core.dtc.messages import Encoding
+from mia.core.iqfeed.level1 import UPDATE_FIELDS, Level1Decoder
+from mia.core.iqfeed.messages import LineBuffer, TickDecoder
+from mia.core.sierra.file_watch import FileWatch
+from mia.core.sierra.scid_records import (
+    HEADER,
+    MAGIC,
+    RECORD_BYTES,
+    RECORD_DTYPE,
+    VERSION,
+    ScidColumns,
+)
+from mia.core.sierra.scid_trades import ScidTrades
 from mia.data.exporters import scid_records
 from mia.data.synthetic import SyntheticMarket
 

@@ -4,10 +4,10 @@ import asyncio
 import math
 import time
 
-from mia.gateway.market import TapeSlice
+from mia.gateway.market.tape_market import TapeSlice
 from mia.gateway.options import GatewayOptions
+from mia.gateway.protocol.wire import frame
 from mia.gateway.server import running_gateway
-from mia.gateway.wire import frame
 
 SOURCE = "synth:5:20250312:3"
 TRADES_PER_DAY = 300_000

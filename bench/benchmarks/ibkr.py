@@ -11,9 +11,9 @@ import timeit
 
 from ib_insync.client import Client
 
+from mia.core.ibkr.streams import Stream
+from mia.core.ibkr.wire_socket import GatewaySocket
 from mia.core.ibkr_connector import Endpoint, IbkrConnector
-from mia.core.ibkr_socket import GatewaySocket
-from mia.core.ibkr_streams import Stream
 
 MESSAGES = 100_000
 PACKET = 16_384

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable
 
-    from mia.gateway.fault_scenario import Fault
+    from mia.gateway.faults.scenario import Fault
     from mia.gateway.options import GatewayOptions
 
 NO_CONTROL = -1
@@ -72,7 +72,7 @@ def gateway(
     """
     import asyncio
 
-    from mia.gateway.fault_scenario import read_scenario
+    from mia.gateway.faults.scenario import read_scenario
     from mia.gateway.options import GatewayOptions
 
     if now and start is not None:
@@ -139,9 +139,9 @@ async def _run(
     import asyncio
     from contextlib import AsyncExitStack
 
-    from mia.gateway.control import ControlServer
-    from mia.gateway.faults import FaultBox
-    from mia.gateway.gateway_control import GatewayControl
+    from mia.gateway.faults.control import ControlServer
+    from mia.gateway.faults.fault_box import FaultBox
+    from mia.gateway.faults.gateway_control import GatewayControl
     from mia.gateway.recording import Recorder
     from mia.gateway.server import opened_gateway
 

@@ -5,20 +5,20 @@ from datetime import date
 from typing import Any
 
 from mia.core.broker_types import BrokerSnapshot, MarginChange, OrderTicket
-from mia.core.ibkr_connection import IbkrConnection
-from mia.core.ibkr_contracts import (
+from mia.core.ibkr.connection import IbkrConnection
+from mia.core.ibkr.contracts import (
     FUTURES_EXCHANGE,
     LAST_DAYS,
     FutureContract,
     OptionSeries,
     is_root,
 )
-from mia.core.ibkr_endpoint import Endpoint
-from mia.core.ibkr_history import HistoricalBars, HistoricalQuotes, HistoricalTrades
-from mia.core.ibkr_market import MarketData
-from mia.core.ibkr_options import OptionGreeks, OptionLines, OptionListener
-from mia.core.ibkr_orders import FIRST_REQUEST_ID, check_ticket, to_contract, to_order
-from mia.core.ibkr_streams import DepthBook
+from mia.core.ibkr.endpoint import Endpoint
+from mia.core.ibkr.history import HistoricalBars, HistoricalQuotes, HistoricalTrades
+from mia.core.ibkr.market import MarketData
+from mia.core.ibkr.options import OptionGreeks, OptionLines, OptionListener
+from mia.core.ibkr.orders import FIRST_REQUEST_ID, check_ticket, to_contract, to_order
+from mia.core.ibkr.streams import DepthBook
 from mia.errors import BrokerError
 
 __all__ = ["Endpoint", "IbkrConnector"]

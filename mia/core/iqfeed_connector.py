@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Mapping
 import numpy as np
 
 from mia.core.base_types import Clock
-from mia.core.iqfeed_level1 import UPDATE_FIELDS, Level1Counts, Level1Decoder, Level1Quote
-from mia.core.iqfeed_socket import IQFeedSocket
+from mia.core.iqfeed.level1 import UPDATE_FIELDS, Level1Counts, Level1Decoder, Level1Quote
+from mia.core.iqfeed.line_socket import IQFeedSocket
 from mia.core.market_feed import (
     FeedNotice,
     FeedNoticeKind,

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from mia.core import sessions
 from mia.core.base_types import Clock
-from mia.core.file_watch import FileWatch
 from mia.core.market_feed import (
     FeedNotice,
     FeedNoticeKind,
@@ -19,8 +18,9 @@ from mia.core.market_feed import (
     ReceivedTrades,
     ignore_notices,
 )
-from mia.core.scid_tail import TailPosition
-from mia.core.scid_trades import ScidTrades
+from mia.core.sierra.file_watch import FileWatch
+from mia.core.sierra.scid_tail import TailPosition
+from mia.core.sierra.scid_trades import ScidTrades
 from mia.errors import ConfigError
 
 IDLE_S = 0.5

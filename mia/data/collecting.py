@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from mia.core.base_types import Clock
 from mia.core.market_feed import ReceivedTrades
-from mia.core.scid_tail import TailPosition
+from mia.core.sierra.scid_tail import TailPosition
 from mia.core.sierra_connector import SierraConnector
 from mia.data.collected_days import DayQuality, compact, sweep
 from mia.data.collector import Collector

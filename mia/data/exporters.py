@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mia.config.instruments import TICK
 from mia.core.base_types import MISSING_PRICE, BarBlock, TradeBlock
-from mia.core.scid_records import (
+from mia.core.sierra.scid_records import (
     EPOCH_US,
     FIRST_BITS,
     HEADER,

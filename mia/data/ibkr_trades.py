@@ -10,8 +10,8 @@ import numpy as np
 from mia.config.instruments import INSTRUMENTS, TICK
 from mia.core import sessions
 from mia.core.broker_types import LinkState
+from mia.core.ibkr.contracts import FutureContract
 from mia.core.ibkr_connector import Endpoint, IbkrConnector
-from mia.core.ibkr_contracts import FutureContract
 from mia.core.market_feed import (
     FeedNotice,
     FeedNoticeKind,

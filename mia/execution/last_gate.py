@@ -13,7 +13,7 @@ from mia.config.instruments import INSTRUMENTS
 from mia.core.base_types import BracketOrder, OrderType, TradingMode, TradingState
 from mia.errors import MiaError
 from mia.execution.gate_facts import MINUTE, GateFacts, GateLimits, Refusal, Refused
-from mia.execution.order_states import UNITS
+from mia.execution.orders.states import UNITS
 
 PAPER_PREFIX = "D"
 

@@ -28,7 +28,7 @@ from mia.execution.ibkr_broker import IbkrBroker
 from mia.execution.kill_commands import KillCommands, KillStore
 from mia.execution.kill_switch import Rule
 from mia.execution.live_links import Connection, OrderRelay, Repair, Rest, SessionOptions
-from mia.execution.order_states import Trouble
+from mia.execution.orders.states import Trouble
 from mia.execution.position_watch import PositionWatch
 from mia.execution.reconciler import Reconciler
 from mia.execution.simple_trader import SimpleTrader

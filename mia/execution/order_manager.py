@@ -22,11 +22,11 @@ from mia.core.broker_types import (
     StatusReport,
 )
 from mia.errors import BrokerError
-from mia.execution.broker_reports import BrokerReports
-from mia.execution.order_keeper import OrderKeeper
-from mia.execution.order_recorder import OrderJournal, OrderRecorder
-from mia.execution.order_sender import OrderSender, OrderSettings
-from mia.execution.order_states import UNITS, Alarm, Bracket, FillCorrection
+from mia.execution.orders.broker_reports import BrokerReports
+from mia.execution.orders.keeper import OrderKeeper
+from mia.execution.orders.recorder import OrderJournal, OrderRecorder
+from mia.execution.orders.sender import OrderSender, OrderSettings
+from mia.execution.orders.states import UNITS, Alarm, Bracket, FillCorrection
 
 
 class OrderManager:

@@ -7,7 +7,7 @@ difference counts once it has lasted. What it means is for the reconciler to fin
 from collections.abc import Iterable
 
 from mia.core.broker_types import PositionReport
-from mia.execution.order_ledger import OrderLedger
+from mia.execution.orders.ledger import OrderLedger
 
 _PATIENCE_S = 3.0
 

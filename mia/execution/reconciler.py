@@ -18,10 +18,10 @@ from dataclasses import asdict, dataclass, field
 from mia.core.base_types import OrderRole, TradingState
 from mia.core.broker_types import BrokerSnapshot, OpenOrderReport
 from mia.core.crash_points import crash_point
-from mia.execution.adoption import lost_events
-from mia.execution.broker_reports import order_payload
 from mia.execution.order_manager import OrderManager
-from mia.execution.order_states import DONE, Bracket, Leg, LegState, Trouble
+from mia.execution.orders.adoption import lost_events
+from mia.execution.orders.broker_reports import order_payload
+from mia.execution.orders.states import DONE, Bracket, Leg, LegState, Trouble
 
 HALT = TradingState.HALT_ENTRIES
 

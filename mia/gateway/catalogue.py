@@ -13,7 +13,7 @@ from mia.core.calendar_table import to_session_id
 from mia.data.chains.option_clock import cash_day_before
 from mia.data.contracts import Contract, is_contract, parse_contract
 from mia.gateway.model import ApiContract
-from mia.gateway.query import ContractQuery
+from mia.gateway.protocol.query import ContractQuery
 
 FUTURES_AHEAD = 5
 """Quarterly months listed at a time."""

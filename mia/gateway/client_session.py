@@ -9,14 +9,14 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-from mia.gateway import replies
-from mia.gateway.account_desk import AccountDesk
+from mia.gateway.desks.account_desk import AccountDesk
 from mia.gateway.limits import MessageRate
 from mia.gateway.model import ApiContract
 from mia.gateway.options import MIN_VERSION
-from mia.gateway.query import ContractQuery
-from mia.gateway.requests import RequestError, read_request
-from mia.gateway.wire import FrameReader, Value, WireError, frame, text
+from mia.gateway.protocol import replies
+from mia.gateway.protocol.query import ContractQuery
+from mia.gateway.protocol.requests import RequestError, read_request
+from mia.gateway.protocol.wire import FrameReader, Value, WireError, frame, text
 
 if TYPE_CHECKING:
     from mia.gateway.server import Gateway

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from mia.errors import DataError, FormatError
-from mia.gateway.wire import FrameReader, WireError
+from mia.gateway.protocol.wire import FrameReader, WireError
 
 FORMAT = "mia gateway recording 1"
 GREETING = b"API\0"

@@ -5,8 +5,6 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 
-from mia.gateway import replies
-from mia.gateway.account_desk import AccountDesk
 from mia.gateway.catalogue import Catalogue
 from mia.gateway.client_session import (
     NOTICES,
@@ -16,22 +14,24 @@ from mia.gateway.client_session import (
     Recorder,
     handlers_of,
 )
-from mia.gateway.depth_desk import DepthDesk
-from mia.gateway.exchange import Exchange
-from mia.gateway.history_desk import HistoryDesk
+from mia.gateway.desks.account_desk import AccountDesk
+from mia.gateway.desks.depth_desk import DepthDesk
+from mia.gateway.desks.history_desk import HistoryDesk
+from mia.gateway.desks.market_data_desk import MarketDataDesk
+from mia.gateway.desks.realtime_desk import RealtimeDesk
+from mia.gateway.desks.reference_desk import ReferenceDesk
+from mia.gateway.desks.tick_desk import TickDesk
+from mia.gateway.desks.trading_desk import TradingDesk
 from mia.gateway.limits import HistoricalPacing
-from mia.gateway.market import LIVE_ROOTS, Market, TapeSlice
-from mia.gateway.market_data_desk import MarketDataDesk
-from mia.gateway.market_loop import MarketLoop
+from mia.gateway.market.market_loop import MarketLoop
+from mia.gateway.market.option_market import OptionMarket
+from mia.gateway.market.tape import TapeSource, open_source
+from mia.gateway.market.tape_market import LIVE_ROOTS, Market, TapeSlice
 from mia.gateway.model import ApiContract
-from mia.gateway.option_market import OptionMarket
 from mia.gateway.options import GatewayOptions
-from mia.gateway.realtime_desk import RealtimeDesk
-from mia.gateway.reference_desk import ReferenceDesk
-from mia.gateway.reports import Reports
-from mia.gateway.tape import TapeSource, open_source
-from mia.gateway.tick_desk import TickDesk
-from mia.gateway.trading_desk import TradingDesk
+from mia.gateway.protocol import replies
+from mia.gateway.venue.exchange import Exchange
+from mia.gateway.venue.reports import Reports
 
 log = logging.getLogger(__name__)
 

@@ -13,9 +13,9 @@ from collections.abc import Callable
 import numpy as np
 
 from mia._fast.market_state import MarketState
+from mia.core.ibkr.contracts import FutureContract
+from mia.core.ibkr.streams import DepthBook
 from mia.core.ibkr_connector import IbkrConnector
-from mia.core.ibkr_contracts import FutureContract
-from mia.core.ibkr_streams import DepthBook
 from mia.errors import BrokerError
 
 log = logging.getLogger(__name__)

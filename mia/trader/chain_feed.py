@@ -22,8 +22,8 @@ from numpy.typing import NDArray
 from mia._fast.options_state import SNAPSHOT_DTYPE
 from mia.core.broker_types import LinkState
 from mia.core.chain import Chain, Root
+from mia.core.ibkr.contracts import OptionSeries
 from mia.core.ibkr_connector import IbkrConnector
-from mia.core.ibkr_contracts import OptionSeries
 from mia.data.chains import ChainArchive, Contract, option_clock, read_chain
 from mia.data.chains.rotation import LineRotation, RotationLimits
 from mia.data.chains.selection import choose_contracts

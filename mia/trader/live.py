@@ -22,9 +22,9 @@ from mia.core import sessions
 from mia.core.base_types import EventSink, OrderType, TradingMode
 from mia.core.broker_types import LinkState, OrderTicket
 from mia.core.event_bus import ALL, EventBus
+from mia.core.ibkr.contracts import FutureContract
+from mia.core.ibkr.pacing import MessageLimits
 from mia.core.ibkr_connector import Endpoint, IbkrConnector
-from mia.core.ibkr_contracts import FutureContract
-from mia.core.ibkr_pacing import MessageLimits
 from mia.data.calendar import NewsCalendar
 from mia.data.feed_gate import FeedGate
 from mia.data.journal import Journal
@@ -41,7 +41,7 @@ from mia.execution.last_gate import PAPER_PREFIX, LastGate
 from mia.execution.live_links import SessionOptions
 from mia.execution.live_session import LiveSession
 from mia.execution.order_manager import OrderManager
-from mia.execution.order_sender import OrderSettings
+from mia.execution.orders.sender import OrderSettings
 from mia.execution.recovery import KIND, CycleJournal, restore_cycle
 from mia.execution.simple_trader import SimpleTrader
 from mia.execution.trade_snapshotter import TradeSnapshotter

@@ -9,8 +9,8 @@ import numpy as np
 
 from mia.core import sessions
 from mia.core.base_types import MISSING_PRICE, Block, TradeBlock
+from mia.core.ibkr.contracts import FutureContract
 from mia.core.ibkr_connector import IbkrConnector
-from mia.core.ibkr_contracts import FutureContract
 from mia.data.history_stitch import (
     OVERLAP_NS,
     History,

@@ -8,7 +8,7 @@ import sys
 
 from mia.core.base_types import OrderType
 from mia.core.broker_types import BrokerStatus, OrderTicket
-from mia.core.ibkr_backend import new_event_loop
+from mia.core.ibkr.backend import new_event_loop
 from mia.core.ibkr_connector import Endpoint, IbkrConnector
 
 

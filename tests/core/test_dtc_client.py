@@ -10,10 +10,10 @@ from sierra_writer import market_block, part
 
 from mia.core.base_types import OrderType
 from mia.core.broker_types import LinkState
-from mia.core.dtc_client import DtcClient
-from mia.core.dtc_messages import DtcOrderStatus, Encoding, UpdateReason
-from mia.core.dtc_orders import DtcOrder, DtcOrderUpdate
-from mia.core.dtc_trades import TRADES
+from mia.core.dtc.client import DtcClient
+from mia.core.dtc.messages import DtcOrderStatus, Encoding, UpdateReason
+from mia.core.dtc.orders import DtcOrder, DtcOrderUpdate
+from mia.core.dtc.trades import TRADES
 from mia.errors import BrokerError
 
 ENCODINGS = list(Encoding)

@@ -8,9 +8,9 @@ from fuzz import fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mia.core.dtc_codec import DtcFrames, decode, encode
-from mia.core.dtc_layout import UNSET_F8, Layout
-from mia.core.dtc_messages import BY_NAME, BY_NUMBER, MARKET_DATA, Encoding
+from mia.core.dtc.codec import DtcFrames, decode, encode
+from mia.core.dtc.layout import UNSET_F8, Layout
+from mia.core.dtc.messages import BY_NAME, BY_NUMBER, MARKET_DATA, Encoding
 from mia.errors import FormatError
 
 ENCODINGS = list(Encoding)

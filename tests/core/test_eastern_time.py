@@ -7,7 +7,7 @@ from fuzz import fuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mia.core.eastern_time import EasternTime, to_eastern
+from mia.core.iqfeed.eastern_time import EasternTime, to_eastern
 
 NS = 1_000_000_000
 

@@ -7,9 +7,9 @@ from dtc_server import DtcServer
 from iqfeed_server import IQConnect
 from sierra_writer import SetClock, SierraWriter, collected, drain, market_block, part
 
-from mia.core.dtc_client import DtcClient
+from mia.core.dtc.client import DtcClient
+from mia.core.iqfeed.history import IQFeedHistory
 from mia.core.iqfeed_connector import IQFeedConnector
-from mia.core.iqfeed_history import IQFeedHistory
 from mia.core.sierra_connector import SierraConnector
 
 BLOCK = part(market_block(seed=8, trades=2500), slice(900))

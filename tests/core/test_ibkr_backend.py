@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from mia.core import ibkr_backend
-from mia.core.ibkr_backend import load_backend
+from mia.core.ibkr import backend as ibkr_backend
+from mia.core.ibkr.backend import load_backend
 from mia.errors import BrokerError, ConfigError
 
 ROOT = Path(ibkr_backend.__file__).parents[2]
@@ -54,7 +54,7 @@ def test_a_library_that_is_not_installed_says_how_to_install_it():
 @pytest.mark.parametrize("where", ["outside a loop", "inside a loop"])
 def test_loading_neither_warns_nor_touches_the_loop_of_the_caller(where):
     load = "load_backend(); assert asyncio.get_running_loop() is loop"
-    code = "import asyncio\nfrom mia.core.ibkr_backend import load_backend\n" + (
+    code = "import asyncio\nfrom mia.core.ibkr.backend import load_backend\n" + (
         "async def main():\n    loop = asyncio.get_running_loop()\n    "
         + load.replace("; ", "\n    ")
         + "\nasyncio.run(main())"
@@ -67,7 +67,7 @@ def test_loading_neither_warns_nor_touches_the_loop_of_the_caller(where):
 
 def test_ib_async_loads_in_an_environment_of_its_own():
     code = (
-        "from mia.core.ibkr_backend import load_backend\n"
+        "from mia.core.ibkr.backend import load_backend\n"
         "b = load_backend('ib_async'); print(b.version, b.min_version, b.max_version)"
     )
     done = run(python_of("ib_async"), code)

@@ -17,9 +17,9 @@ from mia.core.broker_types import (
     OpenOrderReport,
     StatusReport,
 )
+from mia.core.ibkr.link import LinkTimes
+from mia.core.ibkr.messages import TIME_UNREADABLE, UNREADABLE
 from mia.core.ibkr_connector import Endpoint
-from mia.core.ibkr_link import LinkTimes
-from mia.core.ibkr_messages import TIME_UNREADABLE, UNREADABLE
 from mia.errors import BrokerError, ConfigError, JournalError
 
 IMPATIENT = LinkTimes(heartbeat_every=0.2, heartbeat_timeout=0.6, dead_after=1.5)
@@ -800,7 +800,7 @@ def test_an_order_that_does_not_fit_into_the_socket_is_withdrawn():
 
 @pytest.mark.slow
 def test_subscriptions_that_stay_silent_after_a_farm_came_back_are_opened_again(monkeypatch):
-    monkeypatch.setattr("mia.core.ibkr_market._GRACE", 0.2)
+    monkeypatch.setattr("mia.core.ibkr.market._GRACE", 0.2)
 
     async def act(desk):
         await desk.open()

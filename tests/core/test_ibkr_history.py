@@ -7,12 +7,12 @@ import pytest
 from ibkr_samples import play, until
 
 from mia.core.chain import Root
-from mia.core.ibkr_pacing import HistoryLimits
+from mia.core.ibkr.pacing import HistoryLimits
 from mia.data.chains.providers import Contract
 from mia.data.chains.rotation import LineRotation, RotationLimits
 from mia.errors import BrokerError
 from mia.gateway.limits import Limits
-from mia.gateway.tape import open_source
+from mia.gateway.market.tape import open_source
 
 SECOND = 1_000_000_000
 NOON = 1_741_622_400 * SECOND
@@ -115,7 +115,7 @@ def test_the_pace_of_history_is_kept_so_that_the_gateway_never_complains():
 
 @pytest.mark.parametrize("code", [162, 366, 420])
 def test_a_gateway_that_complains_of_the_pace_is_asked_again_later(code, monkeypatch):
-    monkeypatch.setattr("mia.core.ibkr_history._PACING_WAITS", (0.05, 0.05))
+    monkeypatch.setattr("mia.core.ibkr.history._PACING_WAITS", (0.05, 0.05))
 
     async def act(desk):
         await desk.open()

@@ -1,7 +1,7 @@
 import pytest
 
 from mia.core.broker_types import LinkState
-from mia.core.ibkr_link import Link, LinkTimes, Step, farm_of
+from mia.core.ibkr.link import Link, LinkTimes, Step, farm_of
 
 TIMES = LinkTimes(heartbeat_every=2.0, heartbeat_timeout=4.0, dead_after=20.0, tick_age=10.0)
 

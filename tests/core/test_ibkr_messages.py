@@ -8,15 +8,15 @@ from ib_insync import Contract, ContractDetails
 
 from mia.core.base_types import OrderType
 from mia.core.broker_types import BrokerStatus
-from mia.core.ibkr_backend import load_backend
-from mia.core.ibkr_contracts import (
+from mia.core.ibkr.backend import load_backend
+from mia.core.ibkr.contracts import (
     choose_front,
     future_contract,
     parse_hours,
     parse_name,
     the_one,
 )
-from mia.core.ibkr_messages import (
+from mia.core.ibkr.messages import (
     OFF_GRID,
     TIME_UNREADABLE,
     UNSUPPORTED_ORDER,
@@ -29,8 +29,8 @@ from mia.core.ibkr_messages import (
     read_status,
     to_ticks,
 )
-from mia.core.ibkr_options import read_greeks
-from mia.core.ibkr_time import parse_time
+from mia.core.ibkr.options import read_greeks
+from mia.core.ibkr.wire_time import parse_time
 from mia.errors import BrokerError
 
 UNSET = "1.7976931348623157E308"

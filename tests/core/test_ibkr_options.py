@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from mia.core.chain import Root
-from mia.core.ibkr_options import OptionLines
+from mia.core.ibkr.options import OptionLines
 from mia.data.chains import Contract
 
 NOW = 1_741_615_200 * 10**9

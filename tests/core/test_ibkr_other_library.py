@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mia.core import ibkr_backend
+from mia.core.ibkr import backend as ibkr_backend
 
 ROOT = Path(ibkr_backend.__file__).parents[2]
 SCENE = Path(__file__).with_name("ibkr_async_scene.py")

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mia.core.ibkr_pacing import HistoryBudget, HistoryLimits, MessageBudget, MessageLimits
+from mia.core.ibkr.pacing import HistoryBudget, HistoryLimits, MessageBudget, MessageLimits
 
 
 def test_requests_leave_room_for_orders():

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from mia.core.broker_types import Notice
-from mia.core.ibkr_requests import RequestRefusedError, Requests
-from mia.core.ibkr_streams import DepthBook
+from mia.core.ibkr.requests import RequestRefusedError, Requests
+from mia.core.ibkr.streams import DepthBook
 from mia.errors import BrokerError
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mia.core import ibkr_time
-from mia.core.ibkr_time import SECOND, handshake_zone, parse_time, utc_dash
+from mia.core.ibkr import wire_time as ibkr_time
+from mia.core.ibkr.wire_time import SECOND, handshake_zone, parse_time, utc_dash
 
 MOMENT = int(datetime(2026, 4, 13, 15, 27, 4, tzinfo=UTC).timestamp()) * SECOND
 

@@ -8,9 +8,9 @@ import pytest
 from iqfeed_server import IQConnect
 from sierra_writer import COLUMNS, SetClock, collected, market_block, part
 
+from mia.core.iqfeed.depth import IQFeedDepth
+from mia.core.iqfeed.history import IQFeedHistory
 from mia.core.iqfeed_connector import IQFeedConnector
-from mia.core.iqfeed_depth import IQFeedDepth
-from mia.core.iqfeed_history import IQFeedHistory
 from mia.core.market_feed import FeedNoticeKind
 from mia.errors import DataError, FormatError
 

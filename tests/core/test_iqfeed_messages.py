@@ -13,9 +13,9 @@ from iqfeed_server import bar_lines, tick_lines
 from sierra_writer import COLUMNS, market_block, part
 
 from mia.core.base_types import MISSING_PRICE
-from mia.core.iqfeed_depth import DepthDecoder
-from mia.core.iqfeed_level1 import UPDATE_FIELDS, Level1Decoder
-from mia.core.iqfeed_messages import (
+from mia.core.iqfeed.depth import DepthDecoder
+from mia.core.iqfeed.level1 import UPDATE_FIELDS, Level1Decoder
+from mia.core.iqfeed.messages import (
     IntervalDecoder,
     LineBuffer,
     TickDecoder,
@@ -271,7 +271,7 @@ FOLDER = Path(os.environ.get("MIA_REAL_DATA", "")) / "iqfeed"
 )
 def test_a_real_reply_of_the_older_protocol_has_the_fields_that_are_read(monkeypatch):
     # A share: its prices do not lie on the grid of a future, so they are counted in cents here.
-    monkeypatch.setattr("mia.core.iqfeed_messages.TICK", 0.0001)
+    monkeypatch.setattr("mia.core.iqfeed.messages.TICK", 0.0001)
     with zipfile.ZipFile(FOLDER / "ticks_newest.zip") as archive:
         lines = archive.read("ticks_newest.csv").split(b"\r\n")
     decoder = TickDecoder("X", "6.1")

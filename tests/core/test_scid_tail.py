@@ -22,9 +22,9 @@ from sierra_writer import (
 
 from mia.core.base_types import MISSING_PRICE
 from mia.core.market_feed import FeedNoticeKind
-from mia.core.scid_records import HEADER, RECORD_BYTES
-from mia.core.scid_tail import ScidTail, TailPosition
-from mia.core.scid_trades import ScidTrades
+from mia.core.sierra.scid_records import HEADER, RECORD_BYTES
+from mia.core.sierra.scid_tail import ScidTail, TailPosition
+from mia.core.sierra.scid_trades import ScidTrades
 from mia.errors import ConfigError, FormatError
 
 CLOCK = SetClock(1_800_000_000_000_000_000)

@@ -19,8 +19,8 @@ from sierra_writer import (
 
 from mia.core import sessions
 from mia.core.base_types import TradeBlock
-from mia.core.file_watch import FileWatch
 from mia.core.market_feed import FeedNoticeKind
+from mia.core.sierra.file_watch import FileWatch
 from mia.core.sierra_connector import SierraConnector, find_scid
 from mia.data.synthetic import SyntheticMarket
 from mia.errors import ConfigError

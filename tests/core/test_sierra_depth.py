@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mia.core.market_feed import FeedNoticeKind
-from mia.core.scid_records import EPOCH_US
-from mia.core.sierra_depth import DepthBook, DepthTail, depth_path
+from mia.core.sierra.depth import DepthBook, DepthTail, depth_path
+from mia.core.sierra.scid_records import EPOCH_US
 from mia.data.synthetic import SyntheticMarket
 from mia.errors import FormatError
 

@@ -23,8 +23,8 @@ from order_broker import CLIENT, CONTRACT, Desk, ModelOrder
 from mia.core.base_types import OrderType
 from mia.core.broker_types import BrokerStatus, ExecutionReport, LinkState, Notice
 from mia.errors import BrokerError
-from mia.execution.order_ledger import OrderLedger
-from mia.execution.order_states import parse_reference
+from mia.execution.orders.ledger import OrderLedger
+from mia.execution.orders.states import parse_reference
 
 MAX_SIZE = 3
 STEPS = int(os.environ.get("MIA_ORDER_STEPS", "10000"))

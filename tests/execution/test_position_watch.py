@@ -1,7 +1,7 @@
 """A position that our fills do not explain is noticed while the trader runs."""
 
 from mia.core.broker_types import PositionReport
-from mia.execution.order_ledger import OrderLedger
+from mia.execution.orders.ledger import OrderLedger
 from mia.execution.position_watch import PositionWatch
 
 

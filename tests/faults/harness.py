@@ -22,8 +22,8 @@ from typing import Any
 from mia.data import state_files
 from mia.data.journal_reader import JournalReader
 from mia.data.state_files import KillCommand
-from mia.execution.order_ledger import OrderLedger
-from mia.gateway.faults import FORK
+from mia.execution.orders.ledger import OrderLedger
+from mia.gateway.faults.fault_box import FORK
 from mia.trader.gateway_process import GatewayProcess, gateway_process
 
 N = int(os.environ.get("MIA_FAULT_N", "3"))

@@ -7,8 +7,8 @@ import numpy as np
 
 from mia.config.method import Cost
 from mia.core.base_types import MISSING_PRICE, TradeBlock
-from mia.gateway.exchange import Exchange
 from mia.gateway.model import ApiContract, ApiOrder
+from mia.gateway.venue.exchange import Exchange
 
 SECOND = 1_000_000_000
 CHICAGO = ZoneInfo("America/Chicago")

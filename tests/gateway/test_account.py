@@ -7,7 +7,7 @@ from gateway.exchange_samples import ES, MES, future
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mia.gateway.account import Account, Profit
+from mia.gateway.venue.account import Account, Profit
 
 OIL = replace(future(con_id=9, name="CLZ25"), symbol="CL", multiplier="1000")
 

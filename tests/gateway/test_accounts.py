@@ -12,7 +12,7 @@ from gateway.raw_client import (
 from gateway.test_lockstep import in_step, place_order, silent
 
 from mia.gateway.model import ApiOrder
-from mia.gateway.query import ContractQuery
+from mia.gateway.protocol.query import ContractQuery
 
 
 async def buy_one(client):

@@ -16,8 +16,8 @@ from gateway.raw_client import (
 
 from mia.core.sessions import SECOND
 from mia.gateway.catalogue import Catalogue, Listing, future, option, settlement_date
-from mia.gateway.contract_texts import about
-from mia.gateway.query import ContractQuery
+from mia.gateway.protocol.contract_texts import about
+from mia.gateway.protocol.query import ContractQuery
 
 NOON = int(datetime(2025, 3, 12, 17, tzinfo=UTC).timestamp()) * SECOND
 LISTING = Listing(

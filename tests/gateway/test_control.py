@@ -6,7 +6,7 @@ import json
 import pytest
 from wire_client import stage
 
-from mia.gateway.control import ControlServer
+from mia.gateway.faults.control import ControlServer
 
 
 class Remote:

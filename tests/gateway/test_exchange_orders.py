@@ -6,7 +6,7 @@ import pytest
 from gateway.exchange_samples import ACCOUNT, CLIENT, ES, MES, Market, order
 
 from mia.errors import BrokerError
-from mia.gateway.order_rules import Refusal
+from mia.gateway.venue.order_rules import Refusal
 
 
 def test_a_market_order_is_told_in_the_order_of_the_wire():

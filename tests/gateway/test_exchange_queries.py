@@ -6,8 +6,8 @@ import pytest
 from gateway.exchange_samples import ACCOUNT, CLIENT, ES, MES, Market, at, bracket, order
 
 from mia.errors import BrokerError
-from mia.gateway.exchange import FIRST_PERM_ID
-from mia.gateway.executions import ExecutionFilter
+from mia.gateway.venue.exchange import FIRST_PERM_ID
+from mia.gateway.venue.executions import ExecutionFilter
 
 
 def test_order_ids_count_on_from_the_highest_of_each_client():

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from gateway.exchange_samples import ACCOUNT, ES, MES, Market, at, bracket, future, order
 
-from mia.gateway import market_hours
+from mia.gateway.venue import market_hours
 
 NIGHT = at("2025-11-24 19:00:00")
 SUNDAY = at("2025-11-23 12:00:00")

@@ -5,9 +5,11 @@ from pathlib import Path
 import pytest
 
 from mia.errors import ConfigError
-from mia.gateway import fault_events, fault_replies, fault_requests
-from mia.gateway.fault_kinds import KINDS
-from mia.gateway.fault_scenario import Frame, read_fault, read_scenario
+from mia.gateway.faults import events as fault_events
+from mia.gateway.faults import replies as fault_replies
+from mia.gateway.faults import requests as fault_requests
+from mia.gateway.faults.kinds import KINDS
+from mia.gateway.faults.scenario import Frame, read_fault, read_scenario
 
 HERE = Path(__file__).parent
 PAGE = HERE.parent.parent / "docs" / "gateway.md"

@@ -7,9 +7,9 @@ from gateway.raw_client import RawClient, front, index, over_tcp, session
 
 from mia.errors import DataError, UsageError
 from mia.gateway.limits import HistoricalPacing, Limits, MessageRate
+from mia.gateway.market.tape import open_source
 from mia.gateway.options import GatewayOptions
 from mia.gateway.server import running_gateway
-from mia.gateway.tape import open_source
 
 
 def test_the_rate_counts_the_last_second_only():

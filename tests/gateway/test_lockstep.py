@@ -17,8 +17,8 @@ from gateway.test_requests import encoded
 from ib_insync import Contract, Order
 
 from mia.core.sessions import SECOND
-from mia.gateway.market import Market
-from mia.gateway.tape import open_source
+from mia.gateway.market.tape import open_source
+from mia.gateway.market.tape_market import Market
 
 SOURCE = "synth:5:20250312:2"
 START = int(datetime(2025, 3, 12, 13, 40, tzinfo=UTC).timestamp())

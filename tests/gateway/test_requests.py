@@ -22,7 +22,7 @@ from ib_insync.contract import ComboLeg, DeltaNeutralContract
 from ib_insync.order import OrderComboLeg, SoftDollarTier
 from ib_insync.wrapper import Wrapper
 
-from mia.gateway.requests import LAYOUTS, RequestError, read_request
+from mia.gateway.protocol.requests import LAYOUTS, RequestError, read_request
 
 VERSIONS = (157, 160, 162, 166, 169, 170, 176)
 ES = Future("ES", "20250321", "CME", currency="USD", multiplier="50")

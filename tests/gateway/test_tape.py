@@ -6,8 +6,8 @@ import pytest
 from mia.core.sessions import SECOND
 from mia.data.synthetic.export import export_market
 from mia.errors import DataError
-from mia.gateway.market import Market
-from mia.gateway.tape import open_source
+from mia.gateway.market.tape import open_source
+from mia.gateway.market.tape_market import Market
 
 SEED, START, DAYS, TRADES = 5, 20250312, 2, 5_000
 

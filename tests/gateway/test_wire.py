@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mia.gateway.wire import (
+from mia.gateway.protocol.wire import (
     MAX_FRAME,
     UNSET_DOUBLE,
     UNSET_INT,

@@ -18,10 +18,10 @@ from iqfeed_server import IQConnect
 from sierra_writer import SetClock, SierraWriter, drain, market_block, part
 
 from mia.core.base_types import TradeBlock
+from mia.core.iqfeed.history import IQFeedHistory
 from mia.core.iqfeed_connector import IQFeedConnector
-from mia.core.iqfeed_history import IQFeedHistory
 from mia.core.market_feed import FeedNotice, FeedNoticeKind
-from mia.core.scid_trades import ScidTrades
+from mia.core.sierra.scid_trades import ScidTrades
 
 pytestmark = pytest.mark.slow
 

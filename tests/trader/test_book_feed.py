@@ -5,7 +5,7 @@ import pytest
 from run_samples import easy
 
 from mia.core import sessions
-from mia.core.ibkr_streams import DepthBook
+from mia.core.ibkr.streams import DepthBook
 from mia.execution.assembly import fit_settings, market_state
 from mia.trader.book_feed import SETTLED_S, BookFeed
 

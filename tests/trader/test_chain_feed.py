@@ -9,7 +9,7 @@ from live_sources import DAY, FIRST, START, chains, friday
 
 from mia.core.broker_types import LinkState
 from mia.core.chain import Root
-from mia.core.ibkr_contracts import OptionSeries
+from mia.core.ibkr.contracts import OptionSeries
 from mia.core.sessions import NEW_YORK
 from mia.data.chains import ChainArchive, Contract, save_chain
 from mia.data.chains.chain_file import to_bytes

@@ -20,7 +20,7 @@ from mia.backtest import Backtest
 from mia.core import sessions
 from mia.core.base_types import TradeBlock
 from mia.core.market_feed import FeedNoticeKind
-from mia.core.scid_records import EPOCH_US, HEADER, RECORD_DTYPE
+from mia.core.sierra.scid_records import EPOCH_US, HEADER, RECORD_DTYPE
 from mia.core.state_hash import state_hash
 from mia.data.exporters import write_scid
 from mia.data.history_stitch import Hole

@@ -19,7 +19,7 @@ from mia.core.base_types import Decision, ExitReason, Fill, OrderRole, OrderType
 from mia.core.broker_types import LinkState
 from mia.core.sessions import SECOND
 from mia.execution.kill_switch import Rule
-from mia.gateway.place_order import PlaceOrder
+from mia.gateway.protocol.place_order import PlaceOrder
 
 BUSY = Market(4, 3, 20_000)
 QUIET = Market(11, 3, 6_000)

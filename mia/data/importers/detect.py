@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mia.core.scid_records import MAGIC
+from mia.core.sierra.scid_records import MAGIC
 from mia.data.importers import (
     cme_timesales,
     csv_plain,

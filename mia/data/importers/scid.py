@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mia.config.instruments import TICK
 from mia.core.base_types import MISSING_PRICE
-from mia.core.scid_records import (
+from mia.core.sierra.scid_records import (
     ANY_UNREADABLE,
     BAD_TIME,
     BAR,

@@ -12,7 +12,7 @@ from typing import TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from mia.core.scid_records import EPOCH_US, RECORD_DTYPE
+from mia.core.sierra.scid_records import EPOCH_US, RECORD_DTYPE
 from mia.data.exporters import SCID_HEAD, scid_records
 from mia.data.synthetic.market import SyntheticMarket
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mia.core.base_types import MISSING_PRICE, TradeBlock
-from mia.core.scid_records import EPOCH_US
+from mia.core.sierra.scid_records import EPOCH_US
 from mia.data.exporters import write_scid
 from mia.data.importers import scid
 from mia.data.importers.reading import ImportLog, ReadOptions

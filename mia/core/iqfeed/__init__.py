@@ -1,0 +1,1 @@
+"""IQFeed's sockets and messages, below `mia.core.iqfeed_connector`."""

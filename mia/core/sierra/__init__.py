@@ -1,0 +1,1 @@
+"""Files that Sierra Chart writes, below `mia.core.sierra_connector`."""

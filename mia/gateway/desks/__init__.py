@@ -1,0 +1,1 @@
+"""What answers a client, request by request."""

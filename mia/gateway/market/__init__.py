@@ -1,0 +1,1 @@
+"""The tape, market time, and what is derived from them."""

@@ -1,0 +1,1 @@
+"""The TWS socket protocol: frames, requests, replies."""
