@@ -105,24 +105,6 @@ def test_a_kill_at_any_instant_loses_doubles_and_bares_nothing(tmp_path: Path) -
     )
 
 
-@pytest.mark.parametrize("point", some(SPECIAL[:2], 2))
-def test_a_kill_while_a_lost_stop_is_replaced_leaves_one_stop(tmp_path: Path, point: str) -> None:
-    with gateway(tmp_path) as gw, Watch(gw) as watch:
-        gw.fault("child_reject")
-        with trader(gw, tmp_path, crash_at=point, distance=40, cold=True) as run:
-            died(run)
-        with trader(gw, tmp_path, distance=40, cold=True) as run:
-            run.ready()
-            time.sleep(2.5)
-            held = gw.positions()
-            stops = [o for o in gw.working() if o["type"] == "STP"]
-            covered = sum(o["quantity"] for o in stops)
-            assert covered == sum(abs(quantity) for quantity in held.values()), run.told()
-            settle(gw, run, tmp_path / "state")
-    check_naked(watch.naked)
-    record(f"kill at {point}", naked_s=watch.naked.longest)
-
-
 def test_a_command_that_is_cut_off_by_a_kill_is_obeyed_by_the_next_start(tmp_path: Path) -> None:
     with gateway(tmp_path) as gw:
         state = tmp_path / "state"
