@@ -130,6 +130,7 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "snapshots list",
         "snapshots query",
         "snapshots show",
+        "trade",
     ]
 
 
@@ -314,7 +315,7 @@ def test_when_the_disk_is_full_the_earlier_results_stay(run, tmp_path, monkeypat
 
     def full(*args: object, **options: object) -> None:
         calls.append(args)
-        if len(calls) == 3:
+        if len(calls) == 5:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         write(*args, **options)
 

@@ -111,7 +111,7 @@ def test_what_cannot_be_is_told_in_one_line(trade, tmp_path, argv, code, words) 
 def test_help_and_version(trade) -> None:
     assert trade("--version") == (0, f"mia {mia.__version__}\n", "")
     text = " ".join(trade("--help")[1].split())
-    assert "Example: python -m mia.trader --config demo" in text
+    assert "Example: mia trade --config demo" in text
     assert "130 interrupted" in text
 
 

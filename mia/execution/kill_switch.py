@@ -23,6 +23,7 @@ _DAY_LOSS_R = 3.0
 _DRAWDOWN_R = 2.0
 _DRAWDOWN_NS = 60 * MINUTE_NS
 _RATE_NS = 5 * MINUTE_NS
+_PROLONG_NS = MINUTE_NS // 60
 _ESCALATION_NS = (1 * MINUTE_NS, 2 * MINUTE_NS, 5 * MINUTE_NS)
 
 
@@ -216,14 +217,14 @@ class KillSwitch:
     def record_order(self, ts: int) -> None:
         """Count an order sent."""
         if self._counters.order(ts):
-            self._raise(Rule.ORDER_RATE, TradingState.HALT_ENTRIES, ts, _RATE_NS)
+            self._prolong(Rule.ORDER_RATE, ts)
 
     def record_reject(self, ts: int, session_id: int) -> None:
         """Count an order that the broker refused."""
         self._roll(session_id)
         burst, of_day = self._counters.reject(ts)
         if burst:
-            self._raise(Rule.REJECT_RATE, TradingState.HALT_ENTRIES, ts, _RATE_NS)
+            self._prolong(Rule.REJECT_RATE, ts)
         if of_day:
             self._latch(Rule.REJECTS_OF_DAY, ts)
 
@@ -309,6 +310,12 @@ class KillSwitch:
         self._trips[rule] = trips + 1
         pause = _ESCALATION_NS[min(trips, len(_ESCALATION_NS) - 1)]
         self._raise(rule, TradingState.HALT_ENTRIES, ts, pause)
+
+    def _prolong(self, rule: Rule, ts: int) -> None:
+        # Each raise is made durable: a runaway may not hold the loop up with thousands of them.
+        cause = self.causes.get(rule)
+        if cause is None or not 0 <= ts - cause.since < _PROLONG_NS:
+            self._raise(rule, TradingState.HALT_ENTRIES, ts, _RATE_NS)
 
     def _raise(self, rule: Rule, state: TradingState, ts: int, lasts: int | None = None) -> None:
         before = self.state

@@ -19,16 +19,6 @@ SECOND = 1_000_000_000
 
 _REDUCE_WITH_BLOCK = 2
 
-_SENT = {
-    OrderRole.ENTRY: "after_entry_sent",
-    OrderRole.STOP: "after_stop_sent",
-    OrderRole.TARGET: "after_target_sent",
-}
-_ADDED = {
-    OrderRole.FLATTEN: ("before_flatten", "after_flatten_sent"),
-    OrderRole.STOP: ("before_protect", "after_protect_sent"),
-}
-
 
 @dataclass(frozen=True, slots=True)
 class OrderSettings:
@@ -140,7 +130,7 @@ class OrderSender:
             for leg in bracket.legs.values():
                 self._place(bracket, leg, transmit=leg.role is OrderRole.TARGET)
                 staged.append(leg)
-                crash_point(_SENT[leg.role])
+                _pass_leg(leg.role)
         except BrokerError as error:
             for leg in bracket.legs.values():
                 if leg not in staged:
@@ -167,16 +157,21 @@ class OrderSender:
         kind = OrderType.MARKET if role is OrderRole.FLATTEN else OrderType.STOP
         order_id = self._wire.next_order_id()
         row = _leg_payload(ref, order_id, role, side, quantity, kind, price, grouped)
-        before, after = _ADDED[role]
         self._log.record("leg", {**row, "bracket_id": bracket.order.bracket_id})
-        crash_point(before)
+        if role is OrderRole.FLATTEN:
+            crash_point("before_flatten")
+        else:
+            crash_point("before_protect")
         leg = bracket.legs[ref]
         try:
             self._place(bracket, leg)
         except BrokerError:
             self._log.record("unsent", {"ref": ref})
             raise
-        crash_point(after)
+        if role is OrderRole.FLATTEN:
+            crash_point("after_flatten_sent")
+        else:
+            crash_point("after_protect_sent")
         return leg
 
     def change(self, bracket: Bracket, leg: Leg, quantity: int, price: int) -> None:
@@ -240,6 +235,16 @@ class OrderSender:
                 outside_rth=True,
             )
         )
+
+
+def _pass_leg(role: OrderRole) -> None:
+    """Pass the place after a leg of a bracket has left."""
+    if role is OrderRole.ENTRY:
+        crash_point("after_entry_sent")
+    elif role is OrderRole.STOP:
+        crash_point("after_stop_sent")
+    else:
+        crash_point("after_target_sent")
 
 
 def _leg_payload(

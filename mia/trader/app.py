@@ -22,6 +22,7 @@ from mia.performance.recorder import RunRecord
 from mia.performance.results import results_folder
 from mia.trader.demo import run_demo
 from mia.trader.live import LiveOptions, LiveTrader, gateway_address
+from mia.trader.notes import Notes
 from mia.trader.panel import panel, report_lines
 
 _REFRESH_S = 0.25
@@ -53,7 +54,7 @@ def trade(
 ) -> None:
     """Run the trading cycle.
 
-    Example: python -m mia.trader --config demo --out results/demo
+    Example: mia trade --config demo --out results/demo
     """
     if version:
         print(f"mia {mia.__version__}")
@@ -98,12 +99,13 @@ def _trade(
     level = logging.WARNING if console.quiet else logging.INFO
     logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
     record = RunRecord()
+    notes = Notes(record, console)
     options = LiveOptions(
         host,
         port,
         account,
         state or Path(loaded.settings.live.state_dir) / account,
-        record,
+        notes,
         dry_run=dry_run,
         live_flag=live,
     )
@@ -118,7 +120,7 @@ def _trade(
             if feed == "ibkr"
             else f"trades come from {feed}, orders go to IBKR",
         ):
-            console.print(line, soft_wrap=True, markup=False, highlight=False)
+            notes.say(line)
         asyncio.run(watched(trader, record, console))
     ticks = trader.session.ticks
     result: dict[str, Any] = {

@@ -344,10 +344,74 @@ def test_a_feed_that_dies_anywhere_is_made_up_for(steps, dies, notice, size) -> 
         batch = trades[k : k + size]
         desk.trades("whole", batch)
         desk.trades("fine", [t for t in batch if trades.index(t) < dies])
-        if notice and k <= dies < k + size:
+        if notice and k <= dies < min(k + size, len(trades)):
             desk.notice("fine", FeedNoticeKind.LINK_DOWN)
     if dies < len(trades):
         # At the latest a link that is known to be lost brings out what the other has.
         desk.notice("fine", FeedNoticeKind.LINK_DOWN)
     assert sorted(desk.out()) == sorted(by_prints(trades))
     assert len(desk.switches()) == (dies < len(trades))
+
+
+def test_what_the_new_feed_tells_late_is_left_out() -> None:
+    desk, trades = Desk(), tape(20)
+    desk.both(trades[:20])
+    desk.trades("fine", trades[20:46])
+    desk.notice("fine", FeedNoticeKind.LINK_DOWN)
+    assert desk.arbiter.followed == "whole"
+    for trade in trades[20:]:
+        desk.trades("whole", [trade])
+    assert sorted(desk.out()) == sorted(by_prints(trades))
+    assert desk.arbiter.counts["late"] == 24
+    assert desk.arbiter.counts["both"] == 2
+
+
+@pytest.mark.parametrize("every", [5, 6, 7])
+def test_links_that_break_in_turn_within_a_second_double_nothing(every: int) -> None:
+    # Equal prints in every second, so that a count that is not forgotten shows.
+    trades = [(ts, 0, 20_000, 1) for ts, _, _, _ in tape(40)]
+    desk = Desk()
+    for k, trade in enumerate(trades):
+        desk.both([trade])
+        if k and k % every == 0:
+            worse = desk.arbiter.followed
+            desk.notice(worse, FeedNoticeKind.LINK_DOWN)
+            assert desk.arbiter.followed != worse
+            desk.notice(worse, FeedNoticeKind.LINK_UP)
+    assert desk.out() == by_prints(trades)
+    assert len(desk.switches()) == (len(trades) - 1) // every
+
+
+def test_a_way_back_is_called_off_when_the_primary_fails_again() -> None:
+    desk, trades = Desk(), tape(60)
+    desk.both(trades[:42])
+    desk.notice("fine", FeedNoticeKind.LINK_DOWN)
+    desk.notice("fine", FeedNoticeKind.LINK_UP)
+    for k, trade in enumerate(trades[42:], 42):
+        desk.trades("whole", [trade])
+        if k < 62 or k >= 68:
+            desk.trades("fine", [trade])
+        if desk.arbiter._planned is not None and k < 68:
+            desk.notice("fine", FeedNoticeKind.GAP)
+            assert desk.arbiter._planned is None
+    assert sorted(desk.out()) == sorted(by_prints(trades))
+    assert [s.reason for s in desk.switches()] == [SwitchReason.LINK, SwitchReason.RECOVERED]
+    # Only after it was well for long enough, counted from the second failure.
+    assert desk.switches()[1].boundary >= trades[68][0] // NS * NS + 5 * NS - 2 * NS
+
+
+def test_a_planned_way_back_hands_out_what_was_held_if_it_is_called_off() -> None:
+    desk, trades = Desk(), tape(60)
+    desk.both(trades[:42])
+    desk.notice("fine", FeedNoticeKind.LINK_DOWN)
+    desk.notice("fine", FeedNoticeKind.LINK_UP)
+    k = 42
+    while desk.arbiter._planned is None:
+        desk.both([trades[k]])
+        k += 1
+    # The other feed runs beyond the boundary at once; then the primary is lost for good.
+    desk.trades("fine", trades[k : k + 3])
+    desk.notice("fine", FeedNoticeKind.LINK_DOWN)
+    desk.trades("whole", trades[k:])
+    assert sorted(desk.out()) == sorted(by_prints(trades))
+    assert desk.arbiter.followed == "whole"

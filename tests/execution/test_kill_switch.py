@@ -365,3 +365,13 @@ def test_saving_and_restoring_at_any_point_changes_nothing(steps) -> None:
             check(one, ts=ts, realized=realized, vix=vix)
         assert twin.to_dict() == ks.to_dict()
         assert twin.state is ks.state
+
+
+def test_a_runaway_prolongs_its_halt_once_a_second_and_no_oftener() -> None:
+    raised: list[Rule] = []
+    switch = KillSwitch(PAPER, lambda cause, before, after: raised.append(cause.rule))
+    start = at("10:30")
+    for k in range(3000):
+        switch.record_order(start + k * MINUTE // 60_000)
+    assert 2 <= len(raised) <= 3
+    assert switch.causes[Rule.ORDER_RATE].until == pytest.approx(start + 5 * MINUTE, abs=3 * 10**9)

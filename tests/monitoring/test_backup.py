@@ -428,7 +428,7 @@ def kill_backups(tmp_path: Path, repository: BackupRepository, kills: int) -> No
 def test_a_kill_in_the_middle_leaves_earlier_backups_whole(
     tmp_path: Path, repository: BackupRepository
 ) -> None:
-    kill_backups(tmp_path, repository, min(KILLS, 6))
+    kill_backups(tmp_path, repository, min(KILLS, 3))
 
 
 @pytest.mark.slow

@@ -4,7 +4,11 @@ import pytest
 from browser import Browser
 from run_cases import START, a_run
 
+from mia.performance.comparison import compare
+from mia.performance.comparison_page import write_page
+from mia.performance.divergence import diverge
 from mia.performance.report import write_report
+from mia.performance.stored_run import StoredRun
 
 pytestmark = [
     pytest.mark.slow,
@@ -39,7 +43,7 @@ def test_everything_is_drawn_without_errors_or_requests(page, look):
     with Browser(page, **look) as browser:
         assert browser.evaluate(f"{COLOURS}('candles')") > 20
         assert browser.evaluate(f"{COLOURS}('excursions')") > 20
-        for plot in ("equity-plot", "fall-plot", "daily-plot", "r-plot"):
+        for plot in ("equity-plot", "fall-plot", "daily-plot", "r-plot", "cone-plot"):
             shape = f"document.querySelector('#{plot} svg').getBBox()"
             assert browser.evaluate(f"{shape}.width * {shape}.height") > 10_000
         fits = "document.documentElement.scrollWidth <= innerWidth"
@@ -124,3 +128,38 @@ def test_paper_shows_light_colours_even_in_a_dark_room(page):
         browser.evaluate("window.dispatchEvent(new Event('afterprint'))")
         assert browser.evaluate(ink) == dark
         assert browser.pdf().startswith(b"%PDF")
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=["light", "dark", "phone"])
+def test_cone_and_rolling_figures_of_a_year_are_drawn_from_the_data(tmp_path, look):
+    run = a_run(seed=3, first=20250102)
+    page = written(tmp_path, run)
+    with Browser(page, **look) as browser:
+        for plot in ("cone-plot", "rolling-sharpe", "rolling-expectancy"):
+            shape = f"document.querySelector('#{plot} svg path.curve').getBBox()"
+            assert browser.evaluate(f"{shape}.width * {shape}.height") > 3_000
+        assert browser.evaluate("document.querySelectorAll('#cone-plot .band').length") == 2
+        last = browser.evaluate("sessionLine.usd[sessionLine.usd.length - 1]")
+        assert last == pytest.approx(run.summary["net_pnl_usd"], abs=0.01)
+        known = browser.evaluate("data.sessions.sharpe.filter((x) => x !== null)")
+        assert len(known) == run.summary["rolling"]["sharpe"]["windows"] > 100
+        assert min(known) == pytest.approx(run.summary["rolling"]["sharpe"]["lowest"], abs=1e-3)
+        told = browser.evaluate("document.getElementById('cone-readout').textContent")
+        assert f"After {run.summary['sessions']} sessions" in told
+        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert browser.errors == []
+
+
+@pytest.mark.parametrize("look", LOOKS, ids=["light", "dark", "phone"])
+def test_a_comparison_is_shown_without_errors_or_requests(tmp_path, look):
+    runs = [a_run(seed=seed) for seed in (3, 4)]
+    sides = [StoredRun(tmp_path / f"{k}", r.record, r.summary, r.bars) for k, r in enumerate(runs)]
+    page = tmp_path / "comparison.html"
+    write_page(page, compare(*sides), diverge(runs[0].record, runs[1].record))
+    with Browser(page, **look) as browser:
+        text = browser.evaluate("document.body.innerText")
+        assert "only in A" in text
+        assert "B less A in 20 sessions" in text
+        assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert browser.errors == []
+        assert browser.requests == [page.resolve().as_uri()]

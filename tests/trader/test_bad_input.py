@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import logging
 import os
 import re
 import signal
@@ -246,13 +245,12 @@ def test_a_gateway_that_refuses_is_believed(trade, gateway, fault, code, words) 
     refused(trade(*at(gateway.port, ACCOUNT, *quick)), code, *words)
 
 
-def test_a_client_id_is_asked_for_again_and_never_changed(trade, gateway, caplog) -> None:
-    caplog.set_level(logging.INFO)
+def test_a_client_id_is_asked_for_again_and_never_changed(trade, gateway) -> None:
     ask(gateway, "fault", name="client_id_taken")
     ask(gateway, "fault", name="read_only")
     found = trade(*at(gateway.port))
     refused(found, 4, "Read-Only")
-    assert "client id 72 is in use" in caplog.text
+    assert "client id 72 is in use" in found[2]
     assert ask(gateway, "faults")["faults"][0]["fired"] == 1
 
 
@@ -305,16 +303,21 @@ def process(*argv: object):
         text=True,
         env=environment,
     ) as child:
+        # A line that never comes ends the reading of lines.
+        watch = threading.Timer(120.0, child.kill)
+        watch.start()
         try:
             said = []
-            while "orders READY" not in (line := child.stderr.readline()):
+            while "orders connection: READY" not in (line := child.stderr.readline()):
                 assert line, said
                 said.append(line)
             yield child
         finally:
+            watch.cancel()
             child.kill()
 
 
+@pytest.mark.slow
 def test_mia_trade_trades_and_a_second_one_is_refused(trade, gateway, tmp_path) -> None:
     options = [*at(gateway.port), "--state", tmp_path / "state"]
     with process(*options) as child:
@@ -441,6 +444,7 @@ def test_a_start_on_a_weekend_waits_for_the_market(tmp_path, caplog) -> None:
 SHORT = ("--config", "demo", "--set", "demo.trades_per_day=500", "--quiet", "--json")
 
 
+@pytest.mark.slow
 def test_a_demo_begins_anew_each_time(trade, tmp_path) -> None:
     first, again = (json.loads(trade(*SHORT, "--out", "demo")[1]) for _ in range(2))
     assert first["decisions"] == again["decisions"]
@@ -467,6 +471,7 @@ def test_a_second_demo_in_the_same_folder_is_refused(trade, tmp_path) -> None:
         lock.release()
 
 
+@pytest.mark.slow
 def test_the_gateway_of_a_killed_demo_ends_with_it(tmp_path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "mia.cli", "trade", "--config", "demo", "--out", "demo"]
