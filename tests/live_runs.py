@@ -32,7 +32,8 @@ from mia.gateway.protocol.place_order import PlaceOrder, read_place_order
 from mia.gateway.protocol.wire import Fields
 from mia.performance.recorder import RunRecord
 from mia.trader.gateway_process import GatewayProcess, gateway_process
-from mia.trader.live import LiveOptions, LiveTrader
+from mia.trader.live import LiveTrader
+from mia.trader.live_parts import LiveOptions
 
 ACCOUNT = "DU1234567"
 START = 20250310

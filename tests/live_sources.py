@@ -17,7 +17,8 @@ from mia.data.synthetic.chains import SyntheticChains
 from mia.data.synthetic.market import SyntheticMarket
 from mia.performance.recorder import RunRecord
 from mia.trader.gateway_process import GatewayProcess, gateway_process
-from mia.trader.live import LiveOptions, LiveTrader
+from mia.trader.live import LiveTrader
+from mia.trader.live_parts import LiveOptions
 
 ACCOUNT = "DU1234567"
 SEED, FIRST, DAY, TRADES = 7, 20250307, 20250310, 20_000

@@ -24,7 +24,8 @@ from mia.data.wire_tape import as_wire
 from mia.execution.trade_snapshotter import TradeSnapshotter
 from mia.features.context import context_of
 from mia.performance.recorder import RunRecord
-from mia.trader.live import LiveOptions, LiveTrader
+from mia.trader.live import LiveTrader
+from mia.trader.live_parts import LiveOptions
 
 
 class Clock:

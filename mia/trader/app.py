@@ -21,7 +21,8 @@ from mia.errors import ConfigError, DataError, UsageError
 from mia.performance.recorder import RunRecord
 from mia.performance.results import results_folder
 from mia.trader.demo import run_demo
-from mia.trader.live import LiveOptions, LiveTrader, gateway_address
+from mia.trader.live import LiveTrader
+from mia.trader.live_parts import LiveOptions, gateway_address
 from mia.trader.notes import Notes
 from mia.trader.panel import panel, report_lines
 

@@ -28,7 +28,8 @@ from mia.performance.output import write_all
 from mia.performance.recorder import RunRecord
 from mia.performance.summary import RunFacts, summarise
 from mia.trader.gateway_process import gateway_process
-from mia.trader.live import LiveOptions, LiveTrader
+from mia.trader.live import LiveTrader
+from mia.trader.live_parts import LiveOptions
 from mia.trader.sierra_process import sierra_process
 
 ACCOUNT = "DU1234567"

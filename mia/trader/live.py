@@ -6,10 +6,9 @@ import signal
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack, suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from functools import partial
-from math import isfinite, nan
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -19,25 +18,24 @@ from mia.config.arming import require_armed
 from mia.config.instruments import INSTRUMENTS, TICK
 from mia.config.settings import LIMIT_NAMES, LoadedSettings
 from mia.core import sessions
-from mia.core.base_types import EventSink, OrderType, TradingMode
+from mia.core.base_types import OrderType, TradingMode
 from mia.core.broker_types import LinkState, OrderTicket
 from mia.core.event_bus import ALL, EventBus
 from mia.core.ibkr.contracts import FutureContract
 from mia.core.ibkr.pacing import MessageLimits
 from mia.core.ibkr_connector import Endpoint, IbkrConnector
-from mia.data.calendar import NewsCalendar
 from mia.data.feed_gate import FeedGate
 from mia.data.journal import Journal
 from mia.data.live_ticks import TickGate
 from mia.data.snapshot_files import SnapshotWriter
 from mia.data.state_directory import StateDirectory
-from mia.errors import BrokerError, ConfigError, DataError, MiaError
+from mia.errors import BrokerError, DataError, MiaError
 from mia.execution.assembly import fit_settings, market_state
 from mia.execution.clocks import MarketClock, WallClock
 from mia.execution.gate_facts import GateLimits
 from mia.execution.ibkr_broker import IbkrBroker, traded_contract
 from mia.execution.kill_commands import KillCommands, KillStore
-from mia.execution.last_gate import PAPER_PREFIX, LastGate
+from mia.execution.last_gate import LastGate
 from mia.execution.live_links import SessionOptions
 from mia.execution.live_session import LiveSession
 from mia.execution.order_manager import OrderManager
@@ -47,10 +45,10 @@ from mia.execution.simple_trader import SimpleTrader
 from mia.execution.trade_snapshotter import TradeSnapshotter
 from mia.execution.world_facts import WorldFacts
 from mia.performance.identity import configuration_hash
-from mia.strategies.session_facts import NewsWindow, no_news_calendar
 from mia.trader.book_feed import BookFeed
 from mia.trader.chain_feed import ChainFeed, ChainPace
-from mia.trader.feeds import OWN_FEEDS, Feed, Pace, feed_delay, open_feed, require_feed
+from mia.trader.feeds import OWN_FEEDS, Feed, feed_delay, open_feed, require_feed
+from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
 from mia.trader.past import Past
 
 log = logging.getLogger(__name__)
@@ -61,68 +59,6 @@ _DAY = 86_400 * SECOND
 _DELAYED, _DELAYED_FROZEN = 3, 4
 _SLOW_NS = 20_000_000
 """What must be durable waits for the disk; longer than this is worth a word."""
-
-
-@dataclass(frozen=True, slots=True)
-class LiveOptions:
-    """Where and how the trader runs.
-
-    Attributes
-    ----------
-    host, port, account
-        Of the gateway.
-    state_dir : Path
-    sink : EventSink
-        Told of everything that the cycle and the session publish.
-    dry_run : bool
-        Send nothing.
-    live_flag : bool
-        Whether ``--live`` was given.
-    lockstep : bool
-        The gateway is a simulated one that moves its market step by step.
-    now : int, optional
-        Market time of a simulated gateway at the start, ns UTC; None with a real one.
-    end : int, optional
-        Market time at which to stop, ns UTC.
-    pace : callable, optional
-        In lock-step: makes a simulated feed hold all that was traded up to a time, ns UTC.
-    """
-
-    host: str
-    port: int
-    account: str
-    state_dir: Path
-    sink: EventSink
-    dry_run: bool = False
-    live_flag: bool = False
-    lockstep: bool = False
-    now: int | None = None
-    end: int | None = None
-    pace: Pace | None = None
-
-
-class _Wire:
-    """The connection that places orders, once there is one."""
-
-    def __init__(self) -> None:
-        self.connector: IbkrConnector | None = None
-
-    def _there(self) -> IbkrConnector:
-        if self.connector is None:
-            raise BrokerError("there is no connection yet")
-        return self.connector
-
-    def next_order_id(self) -> int:
-        """Return an id that was never used before."""
-        return self._there().next_order_id()
-
-    def place(self, ticket: OrderTicket) -> None:
-        """Send an order."""
-        self._there().place(ticket)
-
-    def cancel(self, order_id: int) -> None:
-        """Ask to cancel an order."""
-        self._there().cancel(order_id)
 
 
 class LiveTrader:
@@ -162,7 +98,7 @@ class LiveTrader:
         cost, limits = settings.cost, loaded.limits
         commission = {"ES": cost.es_side, "MES": cost.mes_side}
         self._con_ids: dict[str, int] = {}
-        self._wire = _Wire()
+        self._wire = OrderLine()
         manager = OrderManager(
             self._wire,
             journal,
@@ -212,7 +148,7 @@ class LiveTrader:
             plan.groups,
             bus,
             vix=self.vix,
-            news_window=_news(settings.live.history),
+            news_window=news_windows(settings.live.history),
             options=None if self._chains is None else self._chains.snapshots,
         )
         self._book: BookFeed | None = None
@@ -613,71 +549,3 @@ async def _require_live_data(market: IbkrConnector, contract: FutureContract) ->
             f"the gateway has only delayed data of {contract.name}: subscribe to CME data at the "
             "broker, and end other sessions of the same user"
         )
-
-
-class LiveVix:
-    """VIX as the feed last told it.
-
-    Parameters
-    ----------
-    now : callable
-        Time, ns UTC.
-    """
-
-    def __init__(self, now: Callable[[], int]) -> None:
-        self._now = now
-        self._value = nan
-        self._ts = 0
-
-    def publish(self, topic: str, event: Any) -> None:
-        """Take the level of an index."""
-        symbol, _, value = event
-        if symbol == "VIX" and isfinite(value) and value > 0:
-            self._value, self._ts = float(value), self._now()
-
-    def at(self, ts: int) -> float:
-        """Return the value if it is of the last day, else nan."""
-        return self._value if ts - self._ts < _DAY else nan
-
-
-def _news(store: str | None) -> NewsWindow:
-    """Return the news windows of a calendar that was imported into the store."""
-    calendar = None if store is None else NewsCalendar.load(Path(store))
-    if calendar is None or not calendar.spans:
-        return no_news_calendar
-
-    def window(ts: int) -> bool | None:
-        if not calendar.covers(sessions.session_id(ts)):
-            return None
-        return calendar.window(ts) is not None
-
-    return window
-
-
-def gateway_address(loaded: LoadedSettings) -> tuple[str, int, str]:
-    """Return host, port and account of the gateway that the settings name.
-
-    Raises
-    ------
-    ConfigError
-        If one is missing.
-    """
-    ibkr = loaded.settings.ibkr
-    missing = [name for name in ("port", "account") if getattr(ibkr, name) is None]
-    if missing:
-        raise ConfigError(
-            f"set {' and '.join(f'ibkr.{name}' for name in missing)}: the paper port of a gateway "
-            "is 4002, of TWS 7497, and a paper account begins with DU"
-        )
-    if ibkr.orders_client_id == ibkr.data_client_id:
-        raise ConfigError("ibkr.orders_client_id and ibkr.data_client_id must differ")
-    assert ibkr.port is not None
-    assert ibkr.account is not None
-    mode = loaded.settings.trading_mode
-    if (mode == TradingMode.LIVE.value) == ibkr.account.startswith(PAPER_PREFIX):
-        kind = "paper" if mode == TradingMode.LIVE.value else "live"
-        raise ConfigError(
-            f"trading_mode is {mode}, but {ibkr.account} is a {kind} account "
-            f"(those of paper begin with {PAPER_PREFIX}): correct one of them"
-        )
-    return ibkr.host, ibkr.port, ibkr.account

@@ -24,7 +24,8 @@ from typing import Any
 from faults.eager_strategy import EagerStrategy
 from mia.config.settings import load_settings
 from mia.errors import MiaError
-from mia.trader.live import LiveOptions, LiveTrader
+from mia.trader.live import LiveTrader
+from mia.trader.live_parts import LiveOptions
 
 ACCOUNT = "DU1234567"
 

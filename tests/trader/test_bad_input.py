@@ -25,7 +25,8 @@ from mia.data.process_lock import ProcessLock
 from mia.performance.recorder import RunRecord
 from mia.trader.app import app
 from mia.trader.gateway_process import GatewayProcess, gateway_process
-from mia.trader.live import LiveOptions, LiveTrader
+from mia.trader.live import LiveTrader
+from mia.trader.live_parts import LiveOptions
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and rights of POSIX")
 

@@ -33,7 +33,8 @@ from mia.errors import ConfigError
 from mia.execution.assembly import fit_settings, market_state
 from mia.performance.recorder import RunRecord
 from mia.trader.gateway_process import GatewayProcess, gateway_process
-from mia.trader.live import LiveOptions, LiveTrader
+from mia.trader.live import LiveTrader
+from mia.trader.live_parts import LiveOptions
 from mia.trader.sierra_process import sierra_process
 
 ACCOUNT = "DU1234567"
