@@ -55,7 +55,6 @@ log = logging.getLogger(__name__)
 
 _NEW_YORK = ZoneInfo("America/New_York")
 SECOND = 1_000_000_000
-_DAY = 86_400 * SECOND
 _DELAYED, _DELAYED_FROZEN = 3, 4
 _SLOW_NS = 20_000_000
 """What must be durable waits for the disk; longer than this is worth a word."""

@@ -19,9 +19,6 @@ from mia.trader.feeds import Pace
 
 SECOND = 1_000_000_000
 _DAY = 86_400 * SECOND
-_DELAYED, _DELAYED_FROZEN = 3, 4
-_SLOW_NS = 20_000_000
-"""What must be durable waits for the disk; longer than this is worth a word."""
 
 
 @dataclass(frozen=True, slots=True)
