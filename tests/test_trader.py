@@ -49,6 +49,9 @@ def test_the_demo_trades_a_session_and_leaves_a_report(trade, tmp_path: Path) ->
         "trades.parquet",
         "decisions.parquet",
         "equity.parquet",
+        "candles.parquet",
+        "fills.parquet",
+        "sessions.parquet",
         "summary.json",
         "report.html",
         "gateway.log",
@@ -77,7 +80,7 @@ def test_json_is_all_that_is_printed_and_a_second_demo_is_as_the_first(trade) ->
 def test_a_state_that_is_not_of_a_demo_is_left_alone(trade, tmp_path: Path) -> None:
     (tmp_path / "results" / "state").mkdir(parents=True)
     code, _, err = trade("--config", "demo", "--out", "results", *QUICK)
-    assert code == 2
+    assert code == 3
     assert "choose another --out" in err
     assert (tmp_path / "results" / "state").exists()
 

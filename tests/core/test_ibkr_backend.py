@@ -10,7 +10,7 @@ from mia.core.ibkr import backend as ibkr_backend
 from mia.core.ibkr.backend import load_backend
 from mia.errors import BrokerError, ConfigError
 
-ROOT = Path(ibkr_backend.__file__).parents[2]
+ROOT = Path(ibkr_backend.__file__).parents[3]
 
 
 def python_of(name):

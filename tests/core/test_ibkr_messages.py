@@ -180,7 +180,7 @@ def test_names_are_taken_apart(name, parts):
 
 
 def test_without_contracts_there_is_no_front_month():
-    with pytest.raises(BrokerError, match="none known"):
+    with pytest.raises(BrokerError, match="no contract to trade"):
         choose_front((), date(2025, 3, 3))
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from mia.core.ibkr import backend as ibkr_backend
 
-ROOT = Path(ibkr_backend.__file__).parents[2]
+ROOT = Path(ibkr_backend.__file__).parents[3]
 SCENE = Path(__file__).with_name("ibkr_async_scene.py")
 
 

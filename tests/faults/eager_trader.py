@@ -37,8 +37,8 @@ def say(event: str, **more: object) -> None:
 class _Cold(LiveTrader):
     """Does not learn the past: started often, it would run into the gateway's pace."""
 
-    async def _prepare(self, market: object, contract: object) -> None:
-        del market, contract
+    async def _prepare(self, *parts: object) -> None:
+        del parts
 
 
 class _Sink:
