@@ -120,7 +120,9 @@ def test_a_second_trader_is_refused(tmp_path: Path) -> None:
                 assert second.end() == 7
                 assert not second.of("sent")
         # With a directory of its own only the broker can refuse it, by the client id.
-        with trader(gw, tmp_path, state=tmp_path / "other", cold=True) as second:
+        with trader(
+            gw, tmp_path, settings=("ibkr.busy_s=5",), state=tmp_path / "other", cold=True
+        ) as second:
             code = second.end(60)
             assert code == 4, second.told()
             assert "71" in second.of("error")[0]["text"] or "72" in second.of("error")[0]["text"]
