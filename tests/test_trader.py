@@ -81,7 +81,7 @@ def test_a_state_that_is_not_of_a_demo_is_left_alone(trade, tmp_path: Path) -> N
     (tmp_path / "results" / "state").mkdir(parents=True)
     code, _, err = trade("--config", "demo", "--out", "results", *QUICK)
     assert code == 3
-    assert "choose another --out" in err
+    assert "choose another folder with --out" in err
     assert (tmp_path / "results" / "state").exists()
 
 

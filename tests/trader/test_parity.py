@@ -158,9 +158,8 @@ def flat_at(run: Outcome, seconds: int) -> int:
     raise AssertionError("the market leaves no quiet moment")
 
 
-@pytest.mark.parametrize(
-    "step", [pytest.param((), marks=pytest.mark.slow), ("--by-minute",)], ids=["second", "minute"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("step", [(), ("--by-minute",)], ids=["second", "minute"])
 def test_a_disconnect_while_flat_and_the_market_stands_still_changes_nothing(
     tmp_path: Path, step: tuple[str, ...]
 ) -> None:
