@@ -20,7 +20,27 @@ PREFIX = "MIA_"
 PLAIN_NAMES = ("TRADING_MODE", "RISK_LEVEL", "MAX_DAILY_LOSS", "MAX_POSITION_SIZE")
 """Names of environment variables that need no prefix."""
 
-OTHER_NAMES = frozenset({"MIA_DATA", "MIA_REAL_DATA", "MIA_TRACE", "MIA_ANNOTATE"})
+OTHER_NAMES = frozenset(
+    {
+        "MIA_ANNOTATE",
+        "MIA_CLIENT_ENVS",
+        "MIA_CRASH_AT",
+        "MIA_DATA",
+        "MIA_FAULT_N",
+        "MIA_FAULT_RESULTS",
+        "MIA_FUZZ_N",
+        "MIA_FUZZ_SECONDS",
+        "MIA_FUZZ_SEED",
+        "MIA_ORDER_STEPS",
+        "MIA_REAL_DATA",
+        "MIA_SOAK_S",
+        "MIA_SOAK_SEED",
+        "MIA_STRACE",
+        "MIA_STATE_DIR",
+        "MIA_TRACE",
+        "MIA_VECTORS",
+    }
+)
 """Names with the prefix that are no settings: a default for ``--data``, tests, and the build."""
 
 PROFILES = resources.files("mia.config") / "profiles"

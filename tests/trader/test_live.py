@@ -42,9 +42,7 @@ def fill_of(fill: Fill) -> tuple[object, ...]:
     return (fill.bracket_id, fill.role, fill.ts, fill.side, fill.quantity, fill.price)
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("number", [signal.SIGTERM])
 def test_a_position_outlives_an_orderly_stop_and_the_next_start_finishes_it(
     tmp_path: Path, number: int
 ) -> None:

@@ -86,7 +86,7 @@ def test_a_sweep_makes_the_option_features_valid_and_the_levels_those_of_the_who
                 float((t.trader.state.newest or {}).get("options_quality", 0.0)) > 0.2
                 and t._chains.snapshots.made > 2
             ),
-            90.0,
+            240.0,
             *sources(tmp_path, "live.chain_s=2", "live.option_contracts=600"),
         )
     row = rows[-1]
