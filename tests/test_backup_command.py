@@ -173,7 +173,7 @@ def test_a_backup_beside_that_fails_says_why(tmp_path: Path, monkeypatch) -> Non
     assert "holds no journal" in str(error)
 
 
-@pytest.mark.slow
+@pytest.mark.idle
 def test_a_trader_starts_in_a_restored_directory_and_refuses_entries(
     mia, tmp_path: Path, monkeypatch
 ) -> None:

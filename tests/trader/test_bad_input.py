@@ -445,7 +445,7 @@ def test_a_start_on_a_weekend_waits_for_the_market(tmp_path, caplog) -> None:
 SHORT = ("--config", "demo", "--set", "demo.trades_per_day=500", "--quiet", "--json")
 
 
-@pytest.mark.slow
+@pytest.mark.idle
 def test_a_demo_begins_anew_each_time(trade, tmp_path) -> None:
     first, again = (json.loads(trade(*SHORT, "--out", "demo")[1]) for _ in range(2))
     assert first["decisions"] == again["decisions"]
@@ -472,7 +472,7 @@ def test_a_second_demo_in_the_same_folder_is_refused(trade, tmp_path) -> None:
         lock.release()
 
 
-@pytest.mark.slow
+@pytest.mark.idle
 def test_the_gateway_of_a_killed_demo_ends_with_it(tmp_path) -> None:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "mia.cli", "trade", "--config", "demo", "--out", "demo"]

@@ -74,7 +74,7 @@ def test_what_is_refused_stays_unknown_in_a_line_each_and_the_run_goes_on(tmp_pa
     assert trader.session.data_fault() == "the data connection is DISCONNECTED"
 
 
-@pytest.mark.slow
+@pytest.mark.idle
 def test_a_sweep_makes_the_option_features_valid_and_the_levels_those_of_the_whole_chain(
     tmp_path,
 ) -> None:
