@@ -66,10 +66,13 @@ class LiveBuffer:
     ----------
     since : int
         First second of which nothing can be missing, ns UTC; 0 before the first trade.
+    asked_at : int, optional
+        When history was asked for, ns UTC: of later trades it cannot know.
     """
 
     def __init__(self) -> None:
         self.since = 0
+        self.asked_at: int | None = None
         self._blocks: list[TradeBlock] = []
 
     def subscribed(self, ts: int) -> None:
@@ -159,7 +162,9 @@ def stitch(
             for part in (cut(block, 0, first), cut(block, last, 2**63 - 1))
             if len(part)
         ]
-        told, agreed, note = _ask(history, first, last, arrived if last == live.since else [])
+        told, agreed, note = _ask(
+            history, first, last, arrived if last == live.since else [], live.asked_at
+        )
         if told is None:
             holes += [Hole(since - 1, until) for since, until in trading_spans(first, last)]
             notes.append(note)
@@ -201,7 +206,7 @@ def rejoin(
         raise ValueError("a tape can be joined again only between two parts that are known")
     second = int(seen.ts_event[-1]) // SECOND_NS * SECOND_NS
     arrived = [b for block in live.blocks() if len(b := cut(block, second + SECOND_NS, 2**63 - 1))]
-    told, compared, note = _ask(history, second, live.since, arrived)
+    told, compared, note = _ask(history, second, live.since, arrived, live.asked_at)
     if told is not None:
         known = list(_prints([seen], second, second + SECOND_NS))
         if list(_prints(told, second, second + SECOND_NS))[: len(known)] != known:
@@ -266,13 +271,19 @@ def _in_order(stored: Iterable[TradeBlock], end: int) -> list[TradeBlock]:
 
 
 def _ask(
-    history: History | None, seam: int, end: int, arrived: list[TradeBlock]
+    history: History | None,
+    seam: int,
+    end: int,
+    arrived: list[TradeBlock],
+    asked_at: int | None,
 ) -> tuple[list[TradeBlock] | None, int, str]:
     """Fetch [seam, end), and compare with the live feed where both know."""
     if history is None:
         return None, 0, "no source of history"
     # The newest live second may still be running.
     known = int(arrived[-1].ts_event[-1]) // SECOND_NS * SECOND_NS if arrived else end
+    if asked_at is not None:
+        known = min(known, asked_at // SECOND_NS * SECOND_NS)
     until = min(end + OVERLAP_NS, max(known, end))
     try:
         told = [block for block in history(seam, until) if len(block)]

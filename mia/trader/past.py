@@ -80,6 +80,7 @@ class Past:
         if live.since <= start + SECOND:
             return None
         stored = list(self._stored(start, live.since))
+        live.asked_at = self._session.now - SECOND
         history = await self._history(unknown_spans(stored, start, live.since))
         self._take(live)
         stitched = stitch(stored, history, live, start, exact=self._exact)
@@ -90,6 +91,7 @@ class Past:
     async def mend(self, since: int) -> None:
         """Fill the hole of a connection that was lost; what cannot be filled is marked."""
         live = await self._listen(since)
+        live.asked_at = self._session.now - SECOND
         history = await self._history([(since // SECOND * SECOND, live.since)])
         self._take(live)
         if not len(self._session.trader.state.ticks.ts_event):

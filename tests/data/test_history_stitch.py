@@ -86,6 +86,24 @@ def test_the_overlap_is_compared() -> None:
     assert done.holes[0].until == middle // SECOND * SECOND + SECOND
 
 
+def test_what_came_live_after_history_was_asked_is_not_missed_in_it() -> None:
+    middle = FIRST + (LAST - FIRST) // 2
+    asked_at = middle + 20 * SECOND
+
+    def as_asked(start: int, end: int) -> list[TradeBlock]:
+        return on_the_wire(start, min(end, asked_at))
+
+    live = live_from(middle)
+    assert any(b.ts_event[-1] > asked_at for b in live.blocks())
+    late = stitch(stored_until(middle - 100 * SECOND), as_asked, live, OPEN)
+    assert late.holes, "without the time of the question the answer looks wrong"
+    live.asked_at = asked_at
+    done = stitch(stored_until(middle - 100 * SECOND), as_asked, live, OPEN)
+    assert done.holes == []
+    assert done.compared > 0
+    same(done.blocks)
+
+
 def test_history_out_of_order_is_not_believed() -> None:
     middle = FIRST + (LAST - FIRST) // 2
 

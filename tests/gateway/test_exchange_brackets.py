@@ -111,13 +111,24 @@ def test_a_smaller_order_in_the_group_takes_its_part_and_ends_the_others():
     assert market.position() == 2
 
 
-def test_an_order_that_comes_to_a_group_after_its_fill_is_cancelled():
-    market = entry_filled()
+@pytest.mark.parametrize("oca_type", [1, 2, 3])
+def test_an_order_that_comes_to_a_group_after_its_fill_is_cancelled(oca_type):
+    market = entry_filled(oca_type=oca_type)
     market.trade(111)
-    market.place(order(9, "SELL", 1, oca_group="B1", oca_type=1))
+    market.place(order(9, "SELL", 1, oca_group="B1", oca_type=oca_type))
     market.trade(100)
     assert market.status(9) == ("Cancelled", "")
     assert market.heard.codes()[-1] == (9, 202)
+    assert market.position() == 0
+
+
+@pytest.mark.parametrize("oca_type", [2, 3])
+def test_a_group_that_was_reduced_takes_another_exit_of_what_is_left(oca_type):
+    market = entry_filled(3, oca_type=oca_type)
+    market.trade(111, sizes=[1])
+    market.place(order(9, "SELL", 2, oca_group="B1", oca_type=oca_type))
+    market.trade(100)
+    assert market.position() == 0
 
 
 def test_two_targets_of_one_contract_share_a_stop_for_two():

@@ -6,6 +6,7 @@ order in which listeners hear things are kept here, and nothing is ever queued t
 
 import asyncio
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -24,7 +25,7 @@ Read = Callable[[list[str]], Any]
 Deliver = Callable[[Any], object]
 
 
-class Channel:
+class Channel(ABC):
     """Messages out and in, while the connection stands.
 
     Parameters
@@ -187,6 +188,6 @@ class Channel:
         except Exception as error:
             self.fail(error)
 
+    @abstractmethod
     def fail(self, error: BaseException) -> None:
         """Give the connection up: whoever listens to it could not take what it said."""
-        raise NotImplementedError

@@ -16,7 +16,6 @@ from mia.config import method
 from mia.core.base_types import TradeBlock
 from mia.core.sessions import SECOND
 from mia.errors import BrokerError
-from mia.gateway.desks.order_desk import STAGED, DeskSettings, OrderDesk
 from mia.gateway.model import ApiContract, ApiOrder, ExchangeListener, Execution, OrderRecord
 from mia.gateway.venue import market_hours
 from mia.gateway.venue.account import Account
@@ -24,6 +23,7 @@ from mia.gateway.venue.executions import ExecutionBook, ExecutionFilter, identit
 from mia.gateway.venue.floor import Floor
 from mia.gateway.venue.market_hours import CHICAGO
 from mia.gateway.venue.order_book import OrderBook
+from mia.gateway.venue.order_desk import STAGED, DeskSettings, OrderDesk
 from mia.gateway.venue.order_intake import Bound, OrderIntake, has_expired, tape_of
 from mia.gateway.venue.order_rules import Refusal
 

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from mia.core.base_types import OrderType
 from mia.core.sessions import SECOND
 from mia.data.contracts import is_contract, parse_contract
-from mia.gateway.desks.order_desk import STAGED, OrderDesk
 from mia.gateway.model import (
     ApiContract,
     ApiOrder,
@@ -23,6 +22,7 @@ from mia.gateway.venue.account import Account
 from mia.gateway.venue.floor import Floor
 from mia.gateway.venue.market_hours import CHICAGO
 from mia.gateway.venue.order_book import OrderBook, Work
+from mia.gateway.venue.order_desk import STAGED, OrderDesk
 from mia.gateway.venue.order_rules import Refusal, Terms
 
 NO_TERMS = Terms(1, OrderType.MARKET, 0, 0, 0)

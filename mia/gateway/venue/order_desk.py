@@ -294,11 +294,12 @@ class OrderDesk:
             return
         complete = work.is_done
         ends_all = order.oca_type == 1 and (complete or self.settings.oca_cancels_on_partial)
-        if complete and order.oca_type == 1:
-            self._book.spend(work)
-        for other in self._book.peers(work):
-            if other.record.order.oca_group != order.oca_group or other is work.parent:
-                continue
+        members = [
+            other
+            for other in self._book.peers(work)
+            if other.record.order.oca_group == order.oca_group and other is not work.parent
+        ]
+        for other in members:
             if ends_all:
                 self.finish(other, "Cancelled", now, rules.cancelled())
             elif not (other.parent is work.parent and work.closes_parent):
@@ -309,3 +310,6 @@ class OrderDesk:
                     self.finish(other, "Cancelled", now, rules.cancelled())
                 else:
                     self.tell(other)
+        if complete and (order.oca_type == 1 or all(other.is_done for other in members)):
+            # Whoever joins later would open what the group has closed.
+            self._book.spend(work)
