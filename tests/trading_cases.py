@@ -36,6 +36,21 @@ LIVE = effective_limits("live", "conservative")
 COLLECT = effective_limits("data_collection", "conservative")
 
 
+EASED = (
+    "trading_mode=data_collection",
+    "gate.session_min=0",
+    "gate.regime_cooldown_s=0",
+    "gate.signal_cooldown_s=0",
+    "gate.loss_cooldown_s=0",
+    "gate.mtf_min=0",
+    "gate.weak_conf=0",
+    "gate.regime_conf=0",
+    "risk.loss_streak=100",
+    "gate.min_rr=0.1",
+)
+"""Settings that let enough trades through to see the cycle work; the limits stay."""
+
+
 def at(clock: str) -> int:
     """Return an instant of `SESSION` by its New York wall clock, as in ``10:30``."""
     hours, minutes, *seconds = (int(part) for part in clock.split(":"))

@@ -33,10 +33,10 @@ def packets(request_id):
 class Nobody:
     """A wrapper of the library that does nothing."""
 
-    def tickByTickAllLast(self, *arguments):  # noqa: N802
+    def tickByTickAllLast(self, *arguments):  # noqa: N802 - library's name
         pass
 
-    def connectAck(self):  # noqa: N802
+    def connectAck(self):  # noqa: N802 - library's name
         pass
 
 

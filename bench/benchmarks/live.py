@@ -75,7 +75,7 @@ class Snapshots:
         self.context = self.decision = None
 
         class Listener:
-            def evaluate(listener, context, facts):  # noqa: N805
+            def evaluate(listener, context, facts):  # noqa: N805 - takes a method's place
                 outcome = generator.evaluate(context, facts)
                 if isinstance(outcome, Decision):
                     self.context, self.facts, self.decision = context, facts, outcome

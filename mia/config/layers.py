@@ -27,6 +27,7 @@ OTHER_NAMES = frozenset(
         "MIA_CRASH_AT",
         "MIA_DATA",
         "MIA_FAULT_N",
+        "MIA_FAULT_PART",
         "MIA_FAULT_RESULTS",
         "MIA_FUZZ_N",
         "MIA_FUZZ_SECONDS",

@@ -394,6 +394,25 @@ class LiveSession:
         if self._failure is not None:
             raise self._failure
 
+    async def unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do something that takes time before the start; false if the run was stopped on the way.
+
+        Raises
+        ------
+        Exception
+            What the work raised.
+        """
+        doing, stopped = asyncio.ensure_future(work), asyncio.ensure_future(self._stop.wait())
+        await asyncio.wait({doing, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        if not doing.done():
+            doing.cancel()
+            with suppress(asyncio.CancelledError):
+                await doing
+            return False
+        doing.result()
+        return not self._stop.is_set()
+
     def stop(self) -> None:
         """End the run in order: entries are cancelled, a position keeps its stop and target."""
         self._stop.set()

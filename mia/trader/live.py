@@ -340,23 +340,9 @@ class LiveTrader:
         self._listen()
         watchers: list[asyncio.Task[None]] = []
         try:
-            await market.connect()
-            contract = await self._resolve(market)
-            if self._options.now is None and self._settings.feed not in OWN_FEEDS:
-                await _require_live_data(market, contract)
-            await orders.connect()
-            watchers = [
-                asyncio.create_task(self._watch(link.wait_closed())) for link in (market, orders)
-            ]
-            if not self._options.lockstep:
-                watchers.append(asyncio.create_task(self._attend()))
-            await self._ask_margins(orders)
-            await self._ask_equity(orders)
-            await self._subscribe(market, contract)
-            await self._prepare(market, contract, watchers)
-            watchers += await self._open_sources(market, contract)
-            session.start()
-            started()
+            if await session.unless_stopped(self._start(market, orders, watchers)):
+                session.start()
+                started()
             await session.run()
         finally:
             if self._feed is not None:
@@ -367,6 +353,26 @@ class LiveTrader:
                 with suppress(BrokerError):
                     await link.disconnect()
             self._journal.end_run()
+
+    async def _start(
+        self, market: IbkrConnector, orders: IbkrConnector, watchers: list[asyncio.Task[None]]
+    ) -> None:
+        """Connect, reconcile, and learn what there is to know before anything is decided."""
+        await market.connect()
+        contract = await self._resolve(market)
+        if self._options.now is None and self._settings.feed not in OWN_FEEDS:
+            await _require_live_data(market, contract)
+        await orders.connect()
+        watchers += [
+            asyncio.create_task(self._watch(link.wait_closed())) for link in (market, orders)
+        ]
+        if not self._options.lockstep:
+            watchers.append(asyncio.create_task(self._attend()))
+        await self._ask_margins(orders)
+        await self._ask_equity(orders)
+        await self._subscribe(market, contract)
+        await self._prepare(market, contract, watchers)
+        watchers += await self._open_sources(market, contract)
 
     async def _attend(self) -> None:
         """See to protection and commands while the past is learned: that may take minutes."""

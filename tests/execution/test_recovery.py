@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from run_samples import part
+from trading_cases import EASED
 
 from mia.backtest import Backtest
 from mia.config.settings import LoadedSettings, load_settings
@@ -22,19 +23,6 @@ from mia.execution.recovery import (
 )
 from mia.execution.simple_trader import SimpleTrader
 from mia.performance.recorder import RunRecord
-
-EASED = (
-    "trading_mode=data_collection",
-    "gate.session_min=0",
-    "gate.regime_cooldown_s=0",
-    "gate.signal_cooldown_s=0",
-    "gate.loss_cooldown_s=0",
-    "gate.mtf_min=0",
-    "gate.weak_conf=0",
-    "gate.regime_conf=0",
-    "risk.loss_streak=100",
-    "gate.min_rr=0.1",
-)
 
 
 class Both:

@@ -29,15 +29,16 @@ from mia.trader.gateway_process import GatewayProcess, gateway_process
 N = int(os.environ.get("MIA_FAULT_N", "3"))
 """How often what can be repeated is repeated."""
 
+PART = int(os.environ.get("MIA_FAULT_PART", "0"))
 ALL_FROM = 20
 """From so many on, every place, scene and case is played."""
 
 
 def some(items: Sequence[Any], stride: int) -> list[Any]:
-    """Return all of them, or where time is short a part that changes from day to day."""
+    """Return all of them, or where time is short a part: ``MIA_FAULT_PART`` chooses another."""
     if N >= ALL_FROM:
         return list(items)
-    return list(items)[int(time.time()) // 86_400 % stride :: stride]
+    return list(items)[PART % stride :: stride]
 
 
 ACCOUNT = "DU1234567"

@@ -55,15 +55,15 @@ class Receiver:
     def __init__(self) -> None:
         self.taken: Any = None
 
-    def openOrder(self, order_id: int, contract: Any, order: Any, state: Any) -> None:  # noqa: N802
+    def openOrder(self, order_id: int, contract: Any, order: Any, state: Any) -> None:  # noqa: N802 - library's name
         """Take message 5."""
         self.taken = (contract, order, state)
 
-    def completedOrder(self, contract: Any, order: Any, state: Any) -> None:  # noqa: N802
+    def completedOrder(self, contract: Any, order: Any, state: Any) -> None:  # noqa: N802 - library's name
         """Take message 101."""
         self.taken = (contract, order, state)
 
-    def contractDetails(self, request_id: int, details: Any) -> None:  # noqa: N802
+    def contractDetails(self, request_id: int, details: Any) -> None:  # noqa: N802 - library's name
         """Take message 10."""
         self.taken = (request_id, details)
 

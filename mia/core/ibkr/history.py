@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -186,9 +187,7 @@ class History:
                 series,
                 at,
                 weight,
-                lambda number, at=at: client.reqHistoricalTicks(  # type: ignore[misc]
-                    number, wire, at, "", PAGE, what, 0, False, []
-                ),
+                partial(_ask_page, client, wire, at, what),
             )
             page = [row for row in page if int(row[0]) >= second]
             if not page:
@@ -279,6 +278,10 @@ class History:
                 self._budget.spend(now, series, request, weight)
                 return
             await asyncio.sleep(delay)
+
+
+def _ask_page(client: Any, contract: Any, at: str, what: str, number: int) -> None:
+    client.reqHistoricalTicks(number, contract, at, "", PAGE, what, 0, False, [])
 
 
 def _on_grid(ticks: NDArray[np.float64]) -> NDArray[np.bool_]:

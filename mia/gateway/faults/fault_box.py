@@ -8,6 +8,7 @@ is in `fault_replies` (to what is sent), `fault_requests` (to what arrives) and 
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from mia.gateway.faults.kinds import (
     CANCEL_ORDER,
@@ -222,7 +223,7 @@ class FaultBox:
                 else:
                     _LOG.info("fault %s happens before message %s out", fault.name, fields[0])
                     if fault.name == "freeze":
-                        self._parked.append(lambda m=message: self._put(link, m))  # type: ignore[misc]
+                        self._parked.append(partial(self._put, link, message))
                     fault_events.happen(self, fault, link)
                     return
             sent = changed

@@ -102,7 +102,7 @@ def payload(fields: Sequence[Value]) -> bytes:
     """
     try:
         # Ticks, which are most of what is sent, are texts already.
-        whole = "\0".join(fields)  # type: ignore[arg-type]
+        whole = "\0".join(fields)  # type: ignore[arg-type]  # others raise
     except TypeError:
         whole = "\0".join(map(text, fields))
     if whole.count("\0") != max(len(fields) - 1, 0):
