@@ -74,7 +74,6 @@ def position_from_dict(state: Mapping[str, Any]) -> Position:
         for fill in state["fills"]:
             values = {name: fill[name] for name in names} | {"role": OrderRole(fill["role"])}
             position.take(Fill(**values))
-        position.bars_left = int(state["bars_left"])
         reason = state["exit_reason"]
         position.exit_reason = None if reason is None else ExitReason(reason)
         if state["trade"] is not None:
