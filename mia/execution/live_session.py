@@ -552,7 +552,8 @@ class LiveSession:
         if isinstance(self._clock, MarketClock):
             self._clock.hear(ts)
         elif which == "orders":
-            skew = abs(self._clock.now() - ts) - SECOND
+            # Its time is cut to the second: on average half a second has been cut.
+            skew = abs(self._clock.now() - ts - SECOND // 2) - SECOND // 2
             self._skewed = skew > self.options.clock_skew_s * SECOND
         if self.options.lockstep and self.is_ready and not self._asked:
             self._step(ts)
@@ -614,8 +615,12 @@ class LiveSession:
             return
         error = task.exception()
         if isinstance(error, BrokerError | DataError):
-            # The connection was lost on the way: its return begins anew.
+            # The connection was lost on the way, and its return begins anew; or what failed will
+            # fail again, and must not keep the loop busy.
             log.warning("%s", error)
+            self.follow_up()
+            asyncio.get_running_loop().call_later(_RETRY_S, self._resume)
+            return
         elif error is not None:
             self.fail(error)
             return

@@ -176,13 +176,13 @@ def test_a_gateway_whose_clock_differs_stops_entries_until_it_agrees(world) -> N
         clock = WallClock()
         there = world(clock=clock)
         found = []
-        for skew in (10, 0):
+        for skew in (10, 0, -3, 0, 3):
             there.session.on_orders_time(clock.now() // SECOND * SECOND - skew * SECOND)
             there.follow()
             found.append(Rule.CLOCK_SKEW in there.causes)
         return found
 
-    assert asyncio.run(scene()) == [True, False]
+    assert asyncio.run(scene()) == [True, False, True, False, True]
 
 
 def test_rejects_of_the_broker_count(world) -> None:
@@ -317,6 +317,28 @@ def test_in_lockstep_time_is_asked_for_only_when_both_connections_have_answered(
         return asked
 
     assert asyncio.run(scene()) == [(1, 1), (1, 1), (2, 2)]
+
+
+def test_a_repair_that_fails_is_tried_again_and_not_at_once(world) -> None:
+    async def scene() -> tuple[int, bool]:
+        there = world(lockstep=True).ready()
+        tries = 0
+
+        async def torn(since: int) -> None:
+            nonlocal tries
+            tries += 1
+            raise DataError("the store is torn")
+
+        there.session.repair = torn
+        there.session.on_link(LinkState.DISCONNECTED, "reset")
+        there.session.on_link(LinkState.READY, "reconciled")
+        await asyncio.sleep(0.3)
+        soon = tries
+        await asyncio.sleep(1.0)
+        assert tries == 2
+        return soon, there.session.is_mending
+
+    assert asyncio.run(scene()) == (1, True)
 
 
 def test_market_time_never_goes_back() -> None:
