@@ -1,0 +1,189 @@
+"""The newest frame, handed over through a file that both sides map into memory.
+
+A write is a copy: no lock, no system call, and a reader that hangs or dies is never noticed.
+The file outlives the trader, so its last frame and the age of its heartbeat can still be read.
+
+Layout, little-endian: 8 bytes of magic, then ``<IIqqQII``: version, process id, heartbeat on
+the system-wide monotonic clock (ns), wall time of the start (ns), a sequence number that is odd
+while a write is under way, the length of the payload and its CRC-32; the payload begins at
+byte 64.
+"""
+
+import mmap
+import os
+import struct
+import time
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from mia.errors import DataError
+
+NAME = "frame.bin"
+"""Of the file, in the state directory."""
+
+CAPACITY = 1 << 18
+"""Bytes of payload that fit."""
+
+_MAGIC = b"MIAFRAME"
+_VERSION = 1
+_HEAD = struct.Struct("<8sIIqq")
+_BEAT = struct.Struct("<q")
+_SEQ = struct.Struct("<Q")
+_BODY = struct.Struct("<II")
+_BEAT_AT, _SEQ_AT, _BODY_AT, _PAYLOAD_AT = 16, 32, 40, 64
+_TRIES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a reader found.
+
+    Attributes
+    ----------
+    payload : bytes
+        Empty if no frame was written yet.
+    pid : int
+        Of the process that writes.
+    age_s : float
+        Seconds since its last heartbeat.
+    started_ns : int
+        Wall time at which it began, ns UTC.
+    seq : int
+        Number of the frame.
+    """
+
+    payload: bytes
+    pid: int
+    age_s: float
+    started_ns: int
+    seq: int
+
+
+class FrameWriter:
+    """The trader's side; one for a file.
+
+    Parameters
+    ----------
+    path : Path
+        Made if absent; what an earlier run left is overwritten.
+    """
+
+    def __init__(self, path: Path) -> None:
+        with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
+            file.truncate(_PAYLOAD_AT + CAPACITY)
+            self._memory = mmap.mmap(file.fileno(), _PAYLOAD_AT + CAPACITY)
+        self._seq = 0
+        _SEQ.pack_into(self._memory, _SEQ_AT, 1)
+        _HEAD.pack_into(
+            self._memory, 0, _MAGIC, _VERSION, os.getpid(), time.monotonic_ns(), time.time_ns()
+        )
+        _BODY.pack_into(self._memory, _BODY_AT, 0, 0)
+        _SEQ.pack_into(self._memory, _SEQ_AT, 0)
+
+    def beat(self) -> None:
+        """Say that the process lives and its loop turns."""
+        _BEAT.pack_into(self._memory, _BEAT_AT, time.monotonic_ns())
+
+    def write(self, payload: bytes | bytearray) -> bool:
+        """Replace the frame; return False, and leave it, if the payload does not fit."""
+        if len(payload) > CAPACITY:
+            return False
+        memory, seq = self._memory, self._seq + 2
+        _SEQ.pack_into(memory, _SEQ_AT, seq - 1)
+        memory[_PAYLOAD_AT : _PAYLOAD_AT + len(payload)] = payload
+        _BODY.pack_into(memory, _BODY_AT, len(payload), zlib.crc32(payload))
+        _BEAT.pack_into(memory, _BEAT_AT, time.monotonic_ns())
+        _SEQ.pack_into(memory, _SEQ_AT, seq)
+        self._seq = seq
+        return True
+
+    def close(self) -> None:
+        """Let go of the memory; the last frame stays in the file."""
+        self._memory.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+class FrameReader:
+    """The side of everybody else; never writes.
+
+    Parameters
+    ----------
+    path : Path
+
+    Raises
+    ------
+    DataError
+        If the file is absent, not a frame file, or of another version.
+    """
+
+    def __init__(self, path: Path) -> None:
+        try:
+            with path.open("rb") as file:
+                self._memory = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError) as error:
+            raise DataError(f"{path}: no trader has shown anything here ({error})") from None
+        if len(self._memory) < _PAYLOAD_AT + CAPACITY or self._memory[:8] != _MAGIC:
+            self._memory.close()
+            raise DataError(f"{path} holds no frames: remove it and start the trader again")
+        version = _HEAD.unpack_from(self._memory)[1]
+        if version != _VERSION:
+            self._memory.close()
+            raise DataError(
+                f"{path} is of frame version {version}, this program reads {_VERSION}: "
+                "run trader and screens from one installation"
+            )
+
+    def read(self) -> Snapshot:
+        """Return the newest whole frame.
+
+        Raises
+        ------
+        DataError
+            If none can be had: its writer died in the middle of a write.
+        """
+        memory = self._memory
+        for _ in range(_TRIES):
+            (seq,) = _SEQ.unpack_from(memory, _SEQ_AT)
+            if seq % 2 == 0:
+                length, crc = _BODY.unpack_from(memory, _BODY_AT)
+                payload = memory[_PAYLOAD_AT : _PAYLOAD_AT + min(length, CAPACITY)]
+                _, _, pid, beat, started = _HEAD.unpack_from(memory)
+                same = _SEQ.unpack_from(memory, _SEQ_AT)[0] == seq
+                if same and zlib.crc32(payload) == crc:
+                    age = (time.monotonic_ns() - beat) / 1e9
+                    # A beat in the future is one from before the machine was started again.
+                    return Snapshot(payload, pid, age if age >= 0 else 1e9, started, seq // 2)
+            time.sleep(0.0002)
+        raise DataError("the trader died while it wrote its last frame: nothing to show")
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        self._memory.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
