@@ -6,6 +6,7 @@ is decided upon: exits first, then a new proposal. Nothing that is decided at a 
 the data before it, and an order acts from the data after it.
 """
 
+import time
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -36,6 +37,7 @@ from mia.execution.exits import ExitRules, ExitTrade, MoveStop
 from mia.execution.kill_switch import Exposure, KillSwitch
 from mia.execution.open_position import Position, trade_id
 from mia.execution.risk_manager import RiskManager, position_equivalents
+from mia.execution.stage_times import CycleTimes
 from mia.features.context import context_of
 from mia.features.options_feed import SnapshotSource, give_options
 from mia.strategies.proposals import group
@@ -85,6 +87,8 @@ class SimpleTrader:
         The bracket at work.
     contract : str
         Of the newest data.
+    times : CycleTimes, optional
+        Where a live run keeps how long its stages took.
     """
 
     def __init__(
@@ -115,6 +119,7 @@ class SimpleTrader:
         self.vix = vix or NoVix()
         self.position: Position | None = None
         self.contract = ""
+        self.times: CycleTimes | None = None
         self._news_window = news_window
         self._options = options
         self._send = send
@@ -196,7 +201,9 @@ class SimpleTrader:
         state = self.state
         columns = (block.ts_event, block.price, block.size, block.aggressor_side)
         start, n = 0, len(block)
+        times = self.times
         while start < n:
+            began = 0 if times is None else time.perf_counter_ns()
             if self.position is None:
                 state.wake = _IDLE_WAKE
                 stop = state.advance(*columns, start)
@@ -214,6 +221,8 @@ class SimpleTrader:
                     block.aggressor_side[:reach],
                     start,
                 )
+            if times is not None and state.events & _CLOSE_EVENT:
+                times.features.add(time.perf_counter_ns() - began)
             if stop > start:
                 self._match(block, start, stop)
                 self._last_price = int(block.price[stop - 1])
@@ -324,6 +333,17 @@ class SimpleTrader:
         return facts
 
     def _on_close(self, context: Context) -> None:
+        times = self.times
+        if times is None:
+            self._decide(context)
+            return
+        began, sending = time.perf_counter_ns(), times.orders.total_ns
+        self._decide(context)
+        # Orders are sent from within, and are a stage of their own.
+        sent = times.orders.total_ns - sending
+        times.decision.add(time.perf_counter_ns() - began - sent)
+
+    def _decide(self, context: Context) -> None:
         facts = self._session_facts(context)
         facts.trading_state = self._check_kill_switch(context)
         if self.position is not None:
@@ -438,6 +458,7 @@ class SimpleTrader:
         # It must be known before anything of it can be filled.
         self.position = position
         self.sink.publish("sent", position)
+        began = time.perf_counter_ns()
         try:
             self.broker.submit(order)
         except OrderRefused as refusal:
@@ -445,6 +466,8 @@ class SimpleTrader:
             self.sink.publish("refused", (decision, refusal))
             if refusal.counts:
                 self.kill_switch.record_reject(context.ts, context.session_id)
+        if self.times is not None:
+            self.times.orders.add(time.perf_counter_ns() - began)
 
     def _take_fill(self, fill: Fill) -> None:
         position = self.position
