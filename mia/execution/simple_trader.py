@@ -16,19 +16,9 @@ from mia.config.instruments import instrument
 from mia.config.limits import EffectiveLimits
 from mia.config.method import Gate, Group
 from mia.core.bar_records import bars_of
-from mia.core.base_types import (
-    Block,
-    BracketOrder,
-    Context,
-    Decision,
-    EventSink,
-    ExitReason,
-    Fill,
-    OrderRole,
-    SignalFilter,
-    TradeBlock,
-    TradingState,
-)
+from mia.core.base_types import Block, ExitReason, OrderRole, TradeBlock, TradingState
+from mia.core.protocols import EventSink, SignalFilter
+from mia.core.trading_types import BracketOrder, Context, Decision, Fill
 from mia.data.contracts import parse_contract
 from mia.errors import BrokerError, DataError, OrderRefused
 from mia.execution.cycle_plugs import NoVix, SimulatedMatching, VixSource
