@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from mia._fast.market_state import MarketState
 from mia.core import sessions
-from mia.core.base_types import Fill, Regime
+from mia.core.base_types import Regime
+from mia.core.trading_types import Fill
 from mia.trader.screen_file import ScreenFile
 
 _EMPTY: dict[str, Any] = {

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from mia.core.base_types import ClosedTrade
+from mia.core.trading_types import ClosedTrade
 from mia.execution.recovery import KIND
 
 

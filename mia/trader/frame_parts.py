@@ -9,7 +9,6 @@ import numpy as np
 from mia._fast import feature_score
 from mia.core.base_types import (
     BattleStatus,
-    Decision,
     GoldenState,
     OrderRole,
     OrderStatus,
@@ -19,6 +18,7 @@ from mia.core.base_types import (
     Regime,
 )
 from mia.core.frame import Battle, Gate, Held, Levels, Order, Signal
+from mia.core.trading_types import Decision
 from mia.execution.open_position import Position
 from mia.execution.orders.protection import is_protected
 from mia.execution.orders.states import Bracket, Leg, LegState

@@ -14,10 +14,12 @@ import msgspec
 
 from mia.config.instruments import INSTRUMENTS
 from mia.core import sessions
-from mia.core.base_types import MISSING_PRICE, Clock, Decision
+from mia.core.base_types import MISSING_PRICE
 from mia.core.event_bus import ALL, EventBus
 from mia.core.frame import SCHEMA, Book, Day, Feed, Held, Links, Model, Stage
 from mia.core.ibkr.streams import DepthBook
+from mia.core.protocols import Clock
+from mia.core.trading_types import Decision
 from mia.execution.kill_switch import Exposure
 from mia.execution.live_session import LiveSession
 from mia.execution.stage_times import CycleTimes
