@@ -195,7 +195,8 @@ class FrameSource:
         bus.subscribe(ALL, self._on_event, "screen")
 
     def _on_event(self, topic: str, event: Any) -> None:
-        self.counts.publish(topic, event)
+        if topic != "link" or self._session.is_ready:
+            self.counts.publish(topic, event)
         if topic == "block":
             if self._session.is_ready:
                 self._bars.look()
@@ -307,9 +308,11 @@ class FrameSource:
 
     def _day_of(self, exposure: Exposure) -> Day:
         trader, risk = self._session.trader, self._session.trader.risk
-        trades, wins = self._day.of(self._session_id)
+        # The account's day ends with the first close of the next one that is decided upon.
+        session_id = risk.session_id or self._session_id
+        trades, wins = self._day.of(session_id)
         return Day(
-            self._session_id,
+            session_id,
             exposure.realized,
             exposure.open_pnl,
             exposure.realized + min(exposure.open_pnl, exposure.worst_pnl),

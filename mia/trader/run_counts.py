@@ -26,7 +26,7 @@ class RunCounts:
     ----------
     by_name : dict of int
     reconnects : int
-        How often a connection was lost that had been ready.
+        How often a connection was lost; whoever publishes leaves out those of start and end.
     holes : int
     reconciled_at : int or None
         ns UTC.
@@ -42,7 +42,7 @@ class RunCounts:
         self.reconnects = self.holes = self.revision = 0
         self.reconciled_at: int | None = None
         self._differed: set[str] = set()
-        self._ready = {"market": False, "orders": False}
+        self._ready = {"market": True, "orders": True}
         self._waiting: list[int] = []
         self._filled = ""
         self._take: dict[str, Callable[[Any], None]] = {
