@@ -52,7 +52,7 @@ class FramePublisher:
             return
         began = time.perf_counter_ns()
         try:
-            if not writer.write(self._source.frame()):
+            if not writer.write_joined(*self._source.frame()):
                 self._source.counts.add("frames_dropped")
                 self._say("a frame was too large to be shown")
         except Exception as error:
