@@ -205,7 +205,7 @@ class LiveTrader:
         bus.subscribe(ALL, snapshots.publish, "snapshots")
         stack.callback(snapshots.stop)
         journal.start_run(configuration_hash(loaded), mia.__version__)
-        self._screen = show_run(
+        self.screen = show_run(
             loaded,
             options,
             self.session,
@@ -349,7 +349,7 @@ class LiveTrader:
             started=time.time_ns(),
         )
         self._listen()
-        watchers = [asyncio.create_task(self._screen.run())]
+        watchers = [asyncio.create_task(self.screen.run())]
         try:
             if await session.unless_stopped(self._start(market, orders, watchers)):
                 session.start()
