@@ -69,11 +69,16 @@ class FrameWriter:
     ----------
     path : Path
         Made if absent; what an earlier run left is overwritten.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made, or the disk has no room for it.
     """
 
     def __init__(self, path: Path) -> None:
         with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
-            file.truncate(_PAYLOAD_AT + CAPACITY)
+            _reserve(file.fileno(), _PAYLOAD_AT + CAPACITY)
             self._memory = mmap.mmap(file.fileno(), _PAYLOAD_AT + CAPACITY)
         self._seq = 0
         _SEQ.pack_into(self._memory, _SEQ_AT, 1)
@@ -116,6 +121,17 @@ class FrameWriter:
     ) -> None:
         """Close."""
         self.close()
+
+
+def _reserve(file: int, size: int) -> None:
+    """Have room for all of it: a page of memory that no disk can hold ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+        return
+    missing = size - os.fstat(file).st_size
+    if missing > 0:
+        os.lseek(file, 0, os.SEEK_END)
+        os.write(file, bytes(missing))
 
 
 class FrameReader:

@@ -65,6 +65,10 @@ class BookFeed:
         self._pending = False
         self.used = self.unused = 0
 
+    def depth(self) -> DepthBook | None:
+        """Return the book as it stands, None while it is not fit for use."""
+        return self._book if self._used_at is not None else None
+
     async def open(self, market: IbkrConnector, contract: FutureContract) -> bool:
         """Subscribe; a refusal is a line in the log, and the book stays unknown."""
         self._name = contract.name
