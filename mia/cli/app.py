@@ -14,6 +14,7 @@ from mia.cli import (
     data,
     gateway,
     kill,
+    monitor,
     options,
     report,
     snapshots,
@@ -29,6 +30,7 @@ app.command()(backtest.backtest)
 app.command()(backtest.replay)
 app.command()(dashboard.dashboard)
 app.command()(gateway.gateway)
+app.command()(monitor.monitor)
 for passed_on in (trade.trade, kill.kill):
     app.command(
         context_settings={
