@@ -238,8 +238,8 @@ class FrameSource:
             or second != self._second
             or session.manager.ledger.revision != self._revision
         ):
-            self._second = second
             self._renew(now)
+            self._second = second
         elif self._moves:
             self._set_position()
         if self._market_open:
@@ -282,7 +282,6 @@ class FrameSource:
         """Make the head anew, and what of the tail does not move with the ticks."""
         session, head, tail = self._session, self._head, self._tail
         trader, manager, counts = session.trader, session.manager, self.counts
-        self._happened = False
         # What was learned before the start is drawn at once and not as it is learned.
         self._was_ready = self._was_ready or session.is_ready
         if self._was_ready:
@@ -302,7 +301,6 @@ class FrameSource:
             counts.mismatches,
             counts.reconnects,
         )
-        self._revision = manager.ledger.revision
         head.orders = orders_of(manager.ledger.live())
         counts.by_name["bars"] = self._bars.count
         counts.by_name["frames"] = tail.seq
@@ -320,6 +318,8 @@ class FrameSource:
         self._market_open = self._calendar.is_open(now)
         self._set_day(now)
         self._head_bytes = self._encode(head)[:-1] + b","
+        # Only now: what failed on the way is tried again, and the screen stands still till then.
+        self._happened, self._revision = False, manager.ledger.revision
 
     def _raw(self, part: Signal | Levels | Battle) -> msgspec.Raw:
         return msgspec.Raw(self._encode(part))
