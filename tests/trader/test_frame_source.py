@@ -114,7 +114,7 @@ def test_a_frame_that_cannot_be_made_is_counted_and_ends_nothing(
         live.screen.publish()
         assert reader.read().age_s <= age + 1  # the heart beats although the picture stands still
     live.session.ticks = ticks
-    live.screen._source.refresh()
+    live.screen.source.refresh()
     live.screen.publish()
     after = look(live)
     assert after.seq > before.seq
@@ -132,7 +132,7 @@ def test_a_part_that_cannot_be_made_is_tried_again_and_nothing_old_passes_for_ne
 
     with monkeypatch.context() as patch:
         patch.setattr("mia.trader.frame_source.orders_of", broken)
-        live.screen._source.refresh()
+        live.screen.source.refresh()
         for _ in range(5):
             live.screen.publish()
         assert look(live).seq == before.seq
@@ -149,7 +149,7 @@ def test_a_frame_that_is_too_large_is_counted(
         patch.setattr(frame_memory, "CAPACITY", 100)
         live.screen.publish()
     assert look(live).seq == before.seq
-    live.screen._source.refresh()
+    live.screen.source.refresh()
     live.screen.publish()
     assert look(live).counters["frames_dropped"] == 1
 
@@ -211,7 +211,7 @@ def test_a_hung_loop_lets_the_heartbeat_grow_old(live: LiveTrader) -> None:
 def test_uptime_counts_open_hours_and_in_them_the_ready_ones(
     live: LiveTrader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source, clock = live.screen._source, live.clock
+    source, clock = live.screen.source, live.clock
     now = {"at": 1000.0}
     monkeypatch.setattr(
         "mia.trader.frame_source.time",
