@@ -218,6 +218,9 @@ class FrameSource:
             self._bars.on_fill(event)
         elif topic == "closed":
             self._day.take(event)
+        elif topic == "ready":
+            # The past takes a while to draw: before anything is decided.
+            self._bars.look()
         elif topic == "reconciled" and event.complete:
             self.counts.reconciled_at = self._clock.now()
 
