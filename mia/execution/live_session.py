@@ -126,6 +126,7 @@ class LiveSession(LiveMarket):
     def drain(self) -> None:
         """Let the cycle take what has been collected."""
         self._drains = False
+        since, self._waits_since = self._waits_since, 0.0
         if not self.is_ready or self._lost_at is not None or self._failure is not None:
             return
         try:
@@ -135,6 +136,8 @@ class LiveSession(LiveMarket):
                 self.trader.run(block)
                 self.status.on_trades(block)
                 self.follow_up()
+                if since and self.trader.times is not None:
+                    self.trader.times.data.add(round((time.monotonic() - since) * SECOND))
         except Exception as error:
             self.fail(error)
 

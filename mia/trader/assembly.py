@@ -38,6 +38,7 @@ from mia.trader.book_feed import BookFeed
 from mia.trader.chain_feed import ChainFeed, ChainPace
 from mia.trader.feeds import OWN_FEEDS, feed_delay, require_feed
 from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
+from mia.trader.showing import show_run
 from mia.trader.subscribers import attach_keepers, attach_observers, make_bus
 
 log = logging.getLogger(__name__)
@@ -74,6 +75,8 @@ class Assembly:
         The broker's ids of contracts, as far as they are known.
     is_first_run : bool
         The journal knows of no earlier run.
+    screen : FramePublisher
+        Shows the run in its state directory.
     """
 
     def __init__(self, loaded: LoadedSettings, options: LiveOptions, stack: ExitStack) -> None:
@@ -158,6 +161,10 @@ class Assembly:
         about = {"configuration": configuration_hash(loaded), "code": mia.__version__}
         stack.callback(attach_observers(bus, directory.path, about, lambda: (ticks.bid, ticks.ask)))
         journal.start_run(configuration_hash(loaded), mia.__version__)
+        past = [(kind, payload) for _, _, kind, payload in events]
+        self.screen = show_run(
+            loaded, options, self.session, self.clock, bus, stack, past=past, book=self.book
+        )
 
     def _order_manager(self, commission: Mapping[str, float]) -> OrderManager:
         settings, options = self.settings, self.options

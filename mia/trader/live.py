@@ -105,6 +105,7 @@ class LiveTrader(Assembly):
             started=time.time_ns(),
         )
         self._listen()
+        shown = asyncio.create_task(self.screen.run())
         try:
             if await session.unless_stopped(self.start_up.run(market, orders)):
                 session.start()
@@ -115,6 +116,7 @@ class LiveTrader(Assembly):
             for link in (market, orders):
                 with suppress(BrokerError):
                     await link.disconnect()
+            shown.cancel()
             self.journal.end_run()
 
     def _listen(self) -> None:
