@@ -156,7 +156,10 @@ def day(
         events = list(journal.events())
     newest = events[-1].ts if events else time.time_ns()
     if session is None:
-        session = sessions.session_id(newest)
+        # What happens at the very end of a session belongs to it.
+        session = sessions.session_id(newest - 1)
+        if not sessions.is_trading_day(session):
+            session = sessions.previous_trading_day(session)
     # The market of a simulated gateway may be ahead of this machine's clock.
     done = daily_report(events, session, max(newest, time.time_ns()))
     if as_json:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from mia.core import sessions
-from mia.core.base_types import ClosedTrade
 from mia.core.statistics import wilson_interval
+from mia.core.trading_types import ClosedTrade
 from mia.data import journal_schema, state_files
 from mia.data.account_history import UPTIME, closed_trades
 from mia.data.journal_schema import JournalEvent

@@ -40,6 +40,7 @@ from mia.trader.feeds import OWN_FEEDS, feed_delay, require_feed
 from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
 from mia.trader.showing import show_run
 from mia.trader.subscribers import attach_keepers, attach_observers, make_bus
+from mia.trader.uptime import UptimeKeeper
 
 log = logging.getLogger(__name__)
 
@@ -165,6 +166,13 @@ class Assembly:
         self.screen = show_run(
             loaded, options, self.session, self.clock, bus, stack, past=past, book=self.book
         )
+        self.uptime = UptimeKeeper(journal.append, self._is_ready)
+        bus.subscribe("beat", self.uptime.publish, "uptime")
+
+    def _is_ready(self) -> bool:
+        """Whether orders may be sent as far as the session and the book are concerned."""
+        session = self.session
+        return session.is_ready and not session.data_fault() and not session.manager.why_no_risk
 
     def _order_manager(self, commission: Mapping[str, float]) -> OrderManager:
         settings, options = self.settings, self.options

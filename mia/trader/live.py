@@ -117,6 +117,7 @@ class LiveTrader(Assembly):
                 with suppress(BrokerError):
                     await link.disconnect()
             shown.cancel()
+            self.uptime.save()
             self.journal.end_run()
 
     def _listen(self) -> None:
