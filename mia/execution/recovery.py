@@ -30,7 +30,7 @@ DURABLE = frozenset({"closed"})
 """What no broker can tell again: the day's result."""
 
 Append = Callable[..., int]
-"""``append(kind, payload, *, ts, durable)`` of a journal."""
+"""``append(kind, payload, *, ts, durable, with_next)`` of a journal."""
 
 
 class _Grounds(msgspec.Struct):
@@ -116,7 +116,14 @@ class CycleJournal:
             return
         state = cycle_to_dict(trader)
         crash_point("before_cycle_saved")
-        self._append(KIND, state | {"after": topic}, ts=self._now(), durable=topic in DURABLE)
+        self._append(
+            KIND,
+            state | {"after": topic},
+            ts=self._now(),
+            durable=topic in DURABLE,
+            # Why an order is sent is worth nothing without the order, which comes next.
+            with_next=topic == "sent",
+        )
         crash_point("after_cycle_saved")
 
 
