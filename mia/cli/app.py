@@ -10,10 +10,12 @@ from mia.cli import (
     backup,
     collect,
     config,
+    dashboard,
     data,
     gateway,
     kill,
     metrics,
+    monitor,
     options,
     report,
     snapshots,
@@ -27,8 +29,10 @@ app = typer.Typer(
 )
 app.command()(backtest.backtest)
 app.command()(backtest.replay)
+app.command()(dashboard.dashboard)
 app.command()(gateway.gateway)
 app.command()(metrics.metrics)
+app.command()(monitor.monitor)
 for passed_on in (trade.trade, kill.kill):
     app.command(
         context_settings={
