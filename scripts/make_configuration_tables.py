@@ -11,7 +11,9 @@ from mia.config.layers import flatten
 from mia.config.limits import LEVEL_LIMITS, MODE_LIMITS, REQUIRED_MINIMA
 from mia.config.method import METHOD_GROUPS
 from mia.config.settings import (
+    Backup,
     Demo,
+    Fallback,
     Ibkr,
     Iqfeed,
     Limits,
@@ -44,6 +46,9 @@ WORDS = {
     "live.history": "a store for the warm-up, or none",
     "sierra.folder": "Sierra Chart's data folder",
     "iqfeed.symbol": "a symbol with `{contract}` in it, as `@{contract}` for `@ESZ25`",
+    "feed_fallbacks": "none, or a list of `sierra`, `iqfeed`, `ibkr`",
+    "backup.every_h": "hours, at most 168; 0 for none",
+    "backup.folder": "a folder, or none for one beside the state directory",
     "replay.source": "a store, or a `.scid` file",
     "live.chain": "a chain of yesterday or an archive of chains, or none",
 }
@@ -116,7 +121,8 @@ def setting_tables() -> str:
     groups = [("general", [row(name, top[name]) for name in plain])]
     groups += [(name, fields(model, name)) for name, model in METHOD_GROUPS.items()]
     further = {"demo": Demo, "limits": Limits, "ibkr": Ibkr, "live": Live}
-    further |= {"sierra": Sierra, "iqfeed": Iqfeed, "replay": Replay}
+    further |= {"sierra": Sierra, "iqfeed": Iqfeed, "fallback": Fallback}
+    further |= {"backup": Backup, "replay": Replay}
     groups += [(name, fields(model, name)) for name, model in further.items()]
     for name, rows in groups:
         parts.append(f"### {name}\n\n| key | default | values |\n|---|---|---|\n" + "\n".join(rows))

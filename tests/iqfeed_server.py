@@ -51,6 +51,8 @@ class IQConnect:
         Commands in order, of all ports.
     drop_after : list of int
         Trades after which a level-1 connection is cut, one entry for each connection.
+    missed : int
+        Trades that happen while a connection that was cut is down, and that only history tells.
     """
 
     def __init__(self, block: TradeBlock, symbol: str = "@ESH25", protocol: str = "6.2") -> None:
@@ -59,6 +61,7 @@ class IQConnect:
         self.protocol = protocol
         self.received: list[str] = []
         self.drop_after: list[int] = []
+        self.missed = 0
         self.extra: dict[int, list[str]] = {}
         self.sent = 0
         self.chunk = 5000
@@ -140,6 +143,7 @@ class IQConnect:
         for k in range(self.sent, len(tape)):
             if cut == k:
                 await self._send(writer, lines)
+                self.sent = min(k + self.missed, len(tape) - 1)
                 return True
             lines += self.extra.get(k, [])
             total += tape[k][2]

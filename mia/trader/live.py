@@ -45,6 +45,7 @@ from mia.execution.simple_trader import SimpleTrader
 from mia.execution.trade_snapshotter import TradeSnapshotter
 from mia.execution.world_facts import WorldFacts
 from mia.performance.identity import configuration_hash
+from mia.trader.backups import TraderBackups
 from mia.trader.book_feed import BookFeed
 from mia.trader.chain_feed import ChainFeed, ChainPace
 from mia.trader.feeds import OWN_FEEDS, Feed, feed_delay, open_feed, require_feed
@@ -203,6 +204,7 @@ class LiveTrader:
         )
         bus.subscribe(ALL, snapshots.publish, "snapshots")
         stack.callback(snapshots.stop)
+        self._backups = TraderBackups(loaded, directory.path, bus.publish)
         journal.start_run(configuration_hash(loaded), mia.__version__)
 
     def _keep(self, topic: str, event: Any) -> None:
@@ -338,6 +340,8 @@ class LiveTrader:
             started=time.time_ns(),
         )
         self._listen()
+        if not self._options.lockstep:
+            self._backups.start()
         watchers: list[asyncio.Task[None]] = []
         try:
             if await session.unless_stopped(self._start(market, orders, watchers)):
@@ -353,6 +357,7 @@ class LiveTrader:
                 with suppress(BrokerError):
                     await link.disconnect()
             self._journal.end_run()
+            await self._backups.stop()
 
     async def _start(
         self, market: IbkrConnector, orders: IbkrConnector, watchers: list[asyncio.Task[None]]

@@ -317,8 +317,8 @@ def test_no_bytes_make_the_reader_crash(dbn_file, damage, zipped):
     data = bytearray(path.read_bytes())
     if zipped:
         data = bytearray(zstandard.compress(bytes(data)))
-    for place, piece in damage:
-        place = min(place, len(data))
+    for spot, piece in damage:
+        place = min(spot, len(data))
         data[place : place + len(piece)] = piece
     path.write_bytes(data)
     try:

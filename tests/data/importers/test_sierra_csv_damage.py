@@ -1,4 +1,4 @@
-"""Damaged text exports of Sierra Chart: what is taken is what its line says, the rest is refused."""
+"""Damaged text exports of Sierra Chart: what is taken is what its line says."""
 
 import re
 from datetime import UTC, datetime, timedelta
@@ -30,8 +30,9 @@ BARS = (
     )
 )
 PIECES = st.sampled_from(
-    [b";", b",", b"\n", b"\r", b"\0", b".", b"-", b"/", b":", b"nan", b"inf", b"1e9", b"_", b" ",
-     b"9" * 30, b"\xff", "\N{ARABIC-INDIC DIGIT THREE}".encode(), b"0x1", b"2023-02-30", b"24:00:00"]
+    [b";", b",", b"\n", b"\r", b"\0", b".", b"-", b"/", b":", b"nan", b"inf", b"1e9", b"_",
+     b" ", b"9" * 30, b"\xff", "\N{ARABIC-INDIC DIGIT THREE}".encode(), b"0x1",
+     b"2023-02-30", b"24:00:00"]
 )  # fmt: skip
 
 
