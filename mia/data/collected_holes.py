@@ -7,6 +7,7 @@ answer appended. It counts only if it confirms what was recorded on both sides o
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -159,15 +160,28 @@ def missing(hole: OpenHole, told: TradeBlock, now: int) -> Fill | str:
 def joined(head: SegmentHead, blocks: list[TradeBlock]) -> TradeBlock:
     """Return blocks as one, which may be empty."""
     if not blocks:
-        columns = {name: np.empty(0, np.int32) for name in _COLUMNS}
-        return TradeBlock(head.contract, kind=head.kind, **columns)
-    columns = {name: np.concatenate([getattr(b, name) for b in blocks]) for name in _COLUMNS}
+        nothing = np.empty(0, np.int32)
+        blocks = [
+            TradeBlock(
+                head.contract,
+                np.empty(0, np.int64),
+                nothing,
+                nothing,
+                np.empty(0, np.int8),
+                nothing,
+                nothing,
+                head.kind,
+            )
+        ]
+    columns: dict[str, Any] = {
+        name: np.concatenate([getattr(b, name) for b in blocks]) for name in _COLUMNS
+    }
     return TradeBlock(head.contract, kind=head.kind, **columns)
 
 
 def chosen(block: TradeBlock, which: NDArray[np.bool_] | NDArray[np.int64]) -> TradeBlock:
     """Return some of the trades of a block."""
-    columns = {name: getattr(block, name)[which] for name in _COLUMNS}
+    columns: dict[str, Any] = {name: getattr(block, name)[which] for name in _COLUMNS}
     return TradeBlock(block.contract, kind=block.kind, **columns)
 
 
