@@ -9,8 +9,9 @@ from typing import Protocol
 
 import numpy as np
 
-from mia.core.base_types import MISSING_PRICE, Clock, TradeBlock
+from mia.core.base_types import MISSING_PRICE, TradeBlock
 from mia.core.iqfeed.history import IQFeedHistory
+from mia.core.protocols import Clock
 from mia.core.sierra.scid_trades import ScidTrades
 from mia.core.sierra_connector import find_scid
 from mia.data.collected_holes import OpenHole, chosen, joined, missing, open_holes, span_of

@@ -191,6 +191,9 @@ class FeedPair:
                 "" if event.whole else "; some may be missing in between",
             )
             self._say.event("feed_switch", event)
+            # What the pair delivers can be trusted again, whatever was said of the other one.
+            text = f"trades come from {event.taken}"
+            self._sink.on_notice(FeedNotice(FeedNoticeKind.LINK_UP, text))
             return
         log.warning("%s: %s", " and ".join(self.names), event.text)
         self._say.event("feed_doubt", event)

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from mia.core.base_types import Context, Decision, ExitReason, Fill, OrderRole
+from mia.core.base_types import ExitReason, OrderRole
 from mia.core.crash_points import crash_point
+from mia.core.trading_types import Context, Decision, Fill
 from mia.errors import DataError
 from mia.execution.exits import OpenTrade
 from mia.execution.open_position import Position
