@@ -52,6 +52,8 @@ class IQConnect:
         Commands in order, of all ports.
     drop_after : list of int
         Trades after which a level-1 connection is cut, one entry for each connection.
+    stalls : dict of int to float
+        Seconds for which nothing comes before a trade; once each.
     upto : callable, optional
         Time (ns UTC) up to which the market has traded; all of it at once without one.
     missed : int
@@ -67,6 +69,8 @@ class IQConnect:
         self.missed = 0
         self.upto: Callable[[], int] | None = None
         self.refusing = False
+        self.stalls: dict[int, float] = {}
+        self._streams = 0
         self.extra: dict[int, list[str]] = {}
         self.sent = 0
         self.chunk = 5000
@@ -148,6 +152,8 @@ class IQConnect:
 
     async def _stream(self, writer, fields: list[str]) -> bool:
         """Send the rest of the tape; true if the connection was then cut on purpose."""
+        self._streams += 1
+        ours = self._streams
         tape = rows(self.block)
         total = sum(row[2] for row in tape[: self.sent])
         cut = self.drop_after.pop(0) if self.drop_after else None
@@ -164,6 +170,13 @@ class IQConnect:
                 while tape[k][0] > self.upto():
                     await asyncio.sleep(0.02)
                     await self._send(writer, ["T,20250310 18:00:00"])
+            if (seconds := self.stalls.pop(k, 0.0)) > 0.0:
+                await self._send(writer, lines)
+                lines = []
+                await asyncio.sleep(seconds)
+                if self._streams != ours:
+                    # The client has come back meanwhile.
+                    return True
             lines += self.extra.get(k, [])
             total += tape[k][2]
             lines.append(self._update("Q", fields, tape[k], total, "Cbav"))

@@ -99,6 +99,7 @@ class FeedPair:
         self._newest = 0
         self._from = 0
         self._broken = False
+        self._waits_since = 0
         self.switches = 0
 
     @property
@@ -114,16 +115,18 @@ class FeedPair:
 
     def start_contract(self, contract: str) -> None:
         """Trade another contract from now on; called in a break."""
-        self._contract, self._arbiter = contract, None
+        self._contract, self._arbiter, self._waits_since = contract, None, 0
 
     def take(self, name: str, batch: ReceivedTrades) -> None:
         """Take trades of one of the feeds."""
         self._faults[name] = ""
         if self._joins():
-            self._arbiter = None
+            self._arbiter, self._waits_since = None, 0
             if name == self.names[0]:
                 self._newest = max(self._newest, int(batch.block.ts_event[-1]))
                 self._sink.take(batch)
+            return
+        if self._arbiter is None and name != self.names[0] and self._awaits_first():
             return
         arbiter = self._arbiter or self._begin()
         if name != self.names[0] and batch.block.ts_event[0] < self._from:
@@ -159,6 +162,13 @@ class FeedPair:
         if self._arbiter is not None and not self._joins():
             now = self._now()
             self._deliver(self._arbiter.beat(now), now)
+
+    def _awaits_first(self) -> bool:
+        """Whether the primary feed, which has its past to take in, may still be behind."""
+        now = self._now()
+        self._waits_since = self._waits_since or now
+        patience = round(2 * self._limits.age_s * SECOND)
+        return self.names[0] not in self._down and now - self._waits_since < patience
 
     def _begin(self) -> FeedArbiter:
         self._from = (self._newest // SECOND + 1) * SECOND if self._newest else 0

@@ -32,7 +32,7 @@ from mia.trader.live import LiveTrader
 from mia.trader.live_parts import LiveOptions
 
 ACCOUNT = "DU1234567"
-SEED, DAY, TRADES, SPEED = 7, 20250310, 120_000, 3
+SEED, DAY, TRADES, SPEED = 7, 20250310, 120_000, 2
 TEN = "2025-03-10T10:00-04:00"
 START = int(datetime.fromisoformat(TEN).timestamp()) * 10**9
 NS = 10**9
@@ -43,8 +43,12 @@ PACE = (
     "iqfeed.delay_s=4",
     "live.tick_age_s=8",
     "live.close_grace_s=0",
+    "live.ack_s=30",
+    "live.orders_per_minute=60",
+    "live.reentries=100",
+    "live.refusals=100",
 )
-WISH = {"pause_s": 2.0, "close_s": 3.0, "distance": 30, "bars": 100_000}
+WISH = {"pause_s": 3.0, "close_s": 3.0, "distance": 30, "bars": 100_000}
 
 
 @cache
@@ -69,7 +73,7 @@ class Kept:
         if topic == "block" and self.strategy is not None:
             self.blocks.append(event)
             self.strategy.on_block(event)
-        elif topic in ("feed", "feed_switch", "hole", "sent", "fill"):
+        elif topic in ("feed", "feed_switch", "kill", "hole", "sent", "fill"):
             self.events.append((topic, event))
 
     def of(self, topic: str) -> list[Any]:
@@ -111,7 +115,7 @@ class Scene:
     async def until(self, condition: Callable[[], object], patience_s: float = 60.0) -> None:
         limit = time.monotonic() + patience_s
         while not condition():
-            assert time.monotonic() < limit, self.kept.events[-8:]
+            assert time.monotonic() < limit, [*self.kept.of("kill"), *self.kept.switches]
             assert not self.task.done(), self.task
             await asyncio.sleep(0.02)
 
