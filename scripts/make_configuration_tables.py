@@ -11,8 +11,10 @@ from mia.config.layers import flatten
 from mia.config.limits import LEVEL_LIMITS, MODE_LIMITS, REQUIRED_MINIMA
 from mia.config.method import METHOD_GROUPS
 from mia.config.settings import (
+    Backup,
     Dashboard,
     Demo,
+    Fallback,
     Ibkr,
     Iqfeed,
     Limits,
@@ -49,6 +51,9 @@ WORDS = {
     "dashboard.token_file": "a file that only you can read, or none",
     "dashboard.certificate": "a PEM file, or none",
     "dashboard.key": "a PEM file, or none",
+    "feed_fallbacks": "none, or a list of `sierra`, `iqfeed`, `ibkr`",
+    "backup.every_h": "hours, at most 168; 0 for none",
+    "backup.folder": "a folder, or none for one beside the state directory",
     "replay.source": "a store, or a `.scid` file",
     "live.chain": "a chain of yesterday or an archive of chains, or none",
 }
@@ -121,7 +126,8 @@ def setting_tables() -> str:
     groups = [("general", [row(name, top[name]) for name in plain])]
     groups += [(name, fields(model, name)) for name, model in METHOD_GROUPS.items()]
     further = {"demo": Demo, "limits": Limits, "ibkr": Ibkr, "live": Live}
-    further |= {"sierra": Sierra, "iqfeed": Iqfeed, "replay": Replay, "dashboard": Dashboard}
+    further |= {"sierra": Sierra, "iqfeed": Iqfeed, "fallback": Fallback}
+    further |= {"backup": Backup, "replay": Replay, "dashboard": Dashboard}
     groups += [(name, fields(model, name)) for name, model in further.items()]
     for name, rows in groups:
         parts.append(f"### {name}\n\n| key | default | values |\n|---|---|---|\n" + "\n".join(rows))

@@ -36,7 +36,7 @@ from mia.execution.world_facts import WorldFacts
 from mia.performance.identity import configuration_hash
 from mia.trader.book_feed import BookFeed
 from mia.trader.chain_feed import ChainFeed, ChainPace
-from mia.trader.feeds import OWN_FEEDS, feed_delay, require_feed
+from mia.trader.feed_choice import OWN_FEEDS, close_delay, require_feed
 from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
 from mia.trader.showing import show_run
 from mia.trader.subscribers import attach_keepers, attach_observers, make_bus
@@ -154,7 +154,7 @@ class Assembly:
                 options.end,
                 settings.live.tick_age_s,
                 settings.live.clock_skew_s,
-                max(settings.live.close_grace_s, feed_delay(settings)),
+                max(settings.live.close_grace_s, close_delay(settings)),
             ),
         )
         facts.session = self.session
