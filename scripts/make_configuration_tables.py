@@ -10,15 +10,13 @@ from typing import Any
 from mia.config.layers import flatten
 from mia.config.limits import LEVEL_LIMITS, MODE_LIMITS, REQUIRED_MINIMA
 from mia.config.method import METHOD_GROUPS
+from mia.config.operations import SECRETS, Alerts, Logs
 from mia.config.settings import (
-    SECRETS,
-    Alerts,
     Demo,
     Ibkr,
     Iqfeed,
     Limits,
     Live,
-    Logs,
     Replay,
     Settings,
     Sierra,

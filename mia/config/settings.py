@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from mia.config import limits as limit_tables
@@ -29,14 +29,11 @@ from mia.config.layers import (
     read_profile,
     reject_unknown,
 )
+from mia.config.operations import ENV_FILE, SECRETS, Alerts, Logs, reject_secrets, secret_values
 from mia.errors import ConfigError
 
-ENV_FILE = ".env.automation"
 LIMIT_NAMES = {"max_daily_loss": "daily_loss_usd", "max_position_size": "max_size"}
 """Limits with a name of their own beside those of the group ``limits``."""
-
-SECRETS = frozenset({"alerts.discord_webhook", "alerts.apprise_urls", "alerts.ping_url"})
-"""Keys of secrets: only the environment and ``.env.automation`` may hold them."""
 
 
 class Limits(method.Group):
@@ -142,34 +139,6 @@ class Replay(method.Group):
     source: str | None = None
 
 
-class Alerts(method.Group):
-    """Who is told what goes wrong, and the process that watches over the trader."""
-
-    watchdog: bool = False
-    discord_webhook: SecretStr | None = None
-    apprise_urls: SecretStr | None = None
-    apprise_s: float = Field(20.0, ge=1, le=120)
-    queue: int = Field(1000, ge=10, le=100_000)
-    cool_down_s: float = Field(60.0, ge=0, le=3600)
-    escalate_after: int = Field(5, ge=2, le=1000)
-    escalate_s: float = Field(600.0, ge=10, le=86_400)
-    repeat_s: float = Field(300.0, ge=10, le=86_400)
-    hang_s: float = Field(3.0, ge=1, le=60)
-    start_s: float = Field(120.0, ge=5, le=3600)
-    kill: str = Field("halt", pattern="^(off|halt|flatten)$")
-    kill_after_s: float = Field(10.0, ge=0, le=600)
-    ping_url: SecretStr | None = None
-    ping_s: float = Field(60.0, ge=5, le=3600)
-    disk_mb: int = Field(500, ge=10, le=1_000_000)
-
-
-class Logs(method.Group):
-    """What the programs log."""
-
-    json_lines: bool = False
-    level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$")
-
-
 class Settings(BaseSettings):
     """All settings, validated and frozen."""
 
@@ -262,14 +231,7 @@ class LoadedSettings:
     @property
     def secrets(self) -> list[str]:
         """Everything that no log may show; each address of a list by itself as well."""
-        found = []
-        for key in SECRETS:
-            group, name = key.split(".")
-            value: SecretStr | None = getattr(getattr(self.settings, group), name)
-            if value is not None:
-                text = value.get_secret_value()
-                found += [text, *text.replace(",", " ").split()]
-        return found
+        return secret_values(self.settings.alerts)
 
 
 @cache
@@ -322,30 +284,13 @@ def load_settings(
     wishes: list[tuple[str, dict[str, float]]] = []
     for layer, values in layers:
         reject_unknown(values, known, layer)
-        _reject_secrets(values, layer, path)
+        reject_secrets(values, layer, path)
         wishes += _wishes(_validate(values, layer), values, layer)
         merged |= values
         origin |= dict.fromkeys(values, layer)
     settings = _validate(merged, "the settings")
     limits = limit_tables.effective_limits(settings.trading_mode, settings.risk_level, wishes)
     return LoadedSettings(settings, limits, MappingProxyType(origin), profile or "")
-
-
-def _reject_secrets(values: Mapping[str, Any], layer: str, env_file: Path) -> None:
-    """Keep secrets out of the list of processes, and out of files that others can read."""
-    for key in sorted(SECRETS & set(values)):
-        if layer == str(env_file) and is_open_to_others(env_file):
-            raise ConfigError(f"{env_file} holds {key} and is open to others: chmod 600 {env_file}")
-        if layer == "command line" or layer.startswith("profile"):
-            raise ConfigError(
-                f"{key} is a secret and has no place in the {layer}: write "
-                f"MIA_{key.replace('.', '__').upper()} into {ENV_FILE} (mode 600) or the environment"
-            )
-
-
-def is_open_to_others(path: Path) -> bool:
-    """Tell whether anybody but its owner may read or write a file; Windows keeps rights elsewhere."""
-    return os.name == "posix" and bool(path.stat().st_mode & 0o077)
 
 
 def _validate(values: Mapping[str, Any], layer: str) -> Settings:
@@ -376,3 +321,16 @@ def _wishes(
         if key in given and value is not None:
             wishes.append((f"{layer}, {key}", {name: value}))
     return wishes
+
+
+def default_state(settings: Settings) -> Path:
+    """Return the state directory of the account that the settings name.
+
+    Raises
+    ------
+    ConfigError
+        If they name none.
+    """
+    if settings.ibkr.account is None:
+        raise ConfigError("name the state directory with --state-dir, or set ibkr.account")
+    return Path(settings.live.state_dir) / settings.ibkr.account

@@ -99,19 +99,14 @@ class AlertPolicy:
         return alert
 
     def _prune(self, now: float) -> None:
+        """Forget keys that matter no more, and the oldest if there are still too many."""
         if len(self._known) < _MOST_KEYS:
             return
         longest = max(self._limits.cool_down_s, self._limits.escalate_s)
-        self._known = {
-            key: known
-            for key, known in self._known.items()
-            if known.last is not None or now - known.told_at < longest
-        }
-        while len(self._known) >= _MOST_KEYS:
-            quiet = next((k for k, known in self._known.items() if known.last is None), None)
-            if quiet is None:
-                return
-            del self._known[quiet]
+        quiet = [key for key, known in self._known.items() if known.last is None]
+        over = [key for key in quiet if now - self._known[key].told_at >= longest]
+        for key in over if len(over) >= _MOST_KEYS // 4 else quiet[: _MOST_KEYS // 4]:
+            del self._known[key]
 
 
 def _times(count: int) -> str:

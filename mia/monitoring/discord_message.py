@@ -24,7 +24,11 @@ def length(text: str) -> int:
 
 
 def cut(text: str, most: int) -> str:
-    """Return a text of at most so many units, with an ellipsis where it was cut."""
+    """Return a text of at most so many units, with an ellipsis where it was cut.
+
+    Halves of letters, which no encoding takes, become question marks.
+    """
+    text = text.encode("utf-8", "replace").decode()
     if length(text) <= most:
         return text
     kept = text[: most - 1]

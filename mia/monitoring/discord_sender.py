@@ -16,6 +16,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isfinite
 from urllib.parse import urlsplit
 
 from mia.core.alert_file import Alert
@@ -281,7 +282,7 @@ def _seconds(text: str | None) -> float:
         value = float(text) if text is not None else 0.0
     except ValueError:
         return 0.0
-    return min(max(value, 0.0), 3600.0) if value == value else 0.0
+    return min(max(value, 0.0), 3600.0) if isfinite(value) else 0.0
 
 
 def _retry_after(body: bytes) -> float:

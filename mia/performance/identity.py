@@ -5,7 +5,8 @@ from typing import Any
 
 import mia
 from mia.config.layers import flatten
-from mia.config.settings import SECRETS, LoadedSettings
+from mia.config.operations import SECRETS
+from mia.config.settings import LoadedSettings
 from mia.data.tape import Tape, digest
 
 
