@@ -10,11 +10,15 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable, Iterable
+from functools import partial
 from types import TracebackType
 from typing import TextIO
 
 from mia.core.redaction import Redactor, secrets_of
+
+log = logging.getLogger("mia")
 
 TEXT = "%(asctime)s %(levelname)s %(message)s"
 
@@ -100,25 +104,35 @@ def set_up(
         root.removeHandler(old)
     root.addHandler(handler)
     root.setLevel(level)
-    sys.excepthook = _log_uncaught
-    threading.excepthook = _log_uncaught_in_thread
+    cover_tracebacks(redact)
     return redact
 
 
-def _log_uncaught(
-    kind: type[BaseException], error: BaseException, trace: TracebackType | None
-) -> None:
-    if issubclass(kind, KeyboardInterrupt):
-        # Nothing to learn from where somebody pressed Ctrl-C.
-        return
-    logging.getLogger("mia").critical("nobody caught this", exc_info=(kind, error, trace))
+def cover_tracebacks(redact: Redactor | None = None) -> None:
+    """Let errors that nobody catches be told without secrets, in any thread.
 
+    They go to the log if there is one, else to standard error. For programs that do not log, too.
+    """
+    cover = redact or Redactor(secrets_of(os.environ))
 
-def _log_uncaught_in_thread(what: "threading.ExceptHookArgs") -> None:
-    if what.exc_value is not None and not isinstance(what.exc_value, SystemExit):
-        name = what.thread.name if what.thread is not None else "a thread"
-        logging.getLogger("mia").critical(
-            "nobody caught this in %s",
-            name,
-            exc_info=(what.exc_type, what.exc_value, what.exc_traceback),
-        )
+    def tell(
+        where: str,
+        kind: type[BaseException],
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if issubclass(kind, KeyboardInterrupt | SystemExit):
+            # Nothing to learn from where somebody pressed Ctrl-C.
+            return
+        if logging.getLogger().handlers and error is not None:
+            log.critical("nobody caught this%s", where, exc_info=(kind, error, trace))
+        else:
+            print(cover("".join(traceback.format_exception(kind, error, trace))), file=sys.stderr)
+
+    sys.excepthook = partial(tell, "")
+    threading.excepthook = lambda what: tell(
+        f" in {what.thread.name if what.thread is not None else 'a thread'}",
+        what.exc_type,
+        what.exc_value,
+        what.exc_traceback,
+    )
