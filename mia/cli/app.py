@@ -15,6 +15,7 @@ from mia.cli import (
     gateway,
     health,
     kill,
+    metrics,
     options,
     report,
     snapshots,
@@ -32,6 +33,7 @@ app = typer.Typer(
 app.command()(backtest.backtest)
 app.command()(backtest.replay)
 app.command()(gateway.gateway)
+app.command()(metrics.metrics)
 app.command()(watch.watch)
 app.command()(doctor.doctor)
 for passed_on in (trade.trade, kill.kill, health.health):
