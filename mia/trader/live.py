@@ -50,6 +50,7 @@ from mia.trader.chain_feed import ChainFeed, ChainPace
 from mia.trader.feeds import OWN_FEEDS, Feed, feed_delay, open_feed, require_feed
 from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
 from mia.trader.past import Past
+from mia.trader.showing import show_run
 
 log = logging.getLogger(__name__)
 
@@ -204,6 +205,16 @@ class LiveTrader:
         bus.subscribe(ALL, snapshots.publish, "snapshots")
         stack.callback(snapshots.stop)
         journal.start_run(configuration_hash(loaded), mia.__version__)
+        self._screen = show_run(
+            loaded,
+            options,
+            self.session,
+            self._clock,
+            bus,
+            stack,
+            past=[(kind, payload) for _, _, kind, payload in events],
+            book=self._book,
+        )
 
     def _keep(self, topic: str, event: Any) -> None:
         """Write to the journal what a feed tells of itself, by the name of the kind."""
@@ -338,7 +349,7 @@ class LiveTrader:
             started=time.time_ns(),
         )
         self._listen()
-        watchers: list[asyncio.Task[None]] = []
+        watchers = [asyncio.create_task(self._screen.run())]
         try:
             if await session.unless_stopped(self._start(market, orders, watchers)):
                 session.start()

@@ -11,7 +11,6 @@ from mia.core import alert_file
 from mia.core.alert_file import Alert, AlertFile, AlertLevel, AlertTail, read_line
 from mia.core.redaction import Redactor
 
-
 OPEN: list[AlertFile | AlertTail] = []
 
 
