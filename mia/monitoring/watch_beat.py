@@ -41,5 +41,6 @@ def watch_age(state_dir: Path) -> float | None:
             return None
         beat = int((state_dir / _BEAT).read_text(encoding="ascii"))
     except (OSError, ValueError):
+        # It holds the lock and has not looked yet, or cannot write.
         return None
     return max((time.monotonic_ns() - beat) / 1e9, 0.0)
