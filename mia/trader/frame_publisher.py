@@ -70,6 +70,7 @@ class FramePublisher:
 
     def close(self) -> None:
         """Show the last frame, and let go."""
+        self._source.refresh()
         self.publish()
         self._file.close()
         if self._writer is not None:

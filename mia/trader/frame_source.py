@@ -199,8 +199,8 @@ class FrameSource:
         bus.subscribe("mark", self._on_mark, "screen")
 
     def _on_block(self, topic: str, event: Any) -> None:
-        if self._session.is_ready:
-            self._bars.look()
+        if self._session.is_ready and self._bars.look():
+            self._happened = True
 
     def _on_mark(self, topic: str, event: Any) -> None:
         self._bars.on_mark(event)
@@ -219,6 +219,10 @@ class FrameSource:
             self._day.take(event)
         elif topic == "reconciled" and event.complete:
             self.counts.reconciled_at = self._clock.now()
+
+    def refresh(self) -> None:
+        """Let the next frame be made anew as a whole."""
+        self._happened = True
 
     def frame(self) -> tuple[bytes, bytes]:
         """Return head and tail of the frame as it is now: joined they are its JSON."""
