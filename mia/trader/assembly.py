@@ -38,6 +38,7 @@ from mia.trader.book_feed import BookFeed
 from mia.trader.chain_feed import ChainFeed, ChainPace
 from mia.trader.feed_choice import OWN_FEEDS, close_delay, require_feed
 from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
+from mia.trader.run_alerts import RunAlerts
 from mia.trader.showing import show_run
 from mia.trader.subscribers import attach_keepers, attach_observers, make_bus
 from mia.trader.uptime import UptimeKeeper
@@ -74,6 +75,7 @@ class Assembly:
     wire : OrderLine
     con_ids : dict of str to int
         The broker's ids of contracts, as far as they are known.
+    alerts : RunAlerts
     is_first_run : bool
         The journal knows of no earlier run.
     screen : FramePublisher
@@ -99,7 +101,8 @@ class Assembly:
             Journal.open(directory.journal_path, clock=self.clock.now, sync=settings.live.sync)
         )
         self.journal = journal
-        self.bus = bus = make_bus()
+        self.alerts = RunAlerts(loaded, directory.path, self.clock, stack)
+        self.bus = bus = make_bus(self.alerts.events)
         commission = {"ES": settings.cost.es_side, "MES": settings.cost.mes_side}
         self.con_ids: dict[str, int] = {}
         self.wire = OrderLine()
@@ -129,6 +132,7 @@ class Assembly:
         store = KillStore(journal)
         store.attach(self.trader.kill_switch)
         cycle = CycleJournal(journal.append, self.clock.now)
+        self.alerts.trader = self.trader
         attach_keepers(bus, self.vix, store, cycle, journal, self.clock.now, options.sink)
         self.commands = KillCommands(directory.path, store)
         self.commands.start(now)
