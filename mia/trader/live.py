@@ -50,6 +50,7 @@ from mia.trader.chain_feed import ChainFeed, ChainPace
 from mia.trader.feeds import OWN_FEEDS, Feed, feed_delay, open_feed, require_feed
 from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
 from mia.trader.past import Past
+from mia.trader.shown_files import note_limits, note_positioning
 
 log = logging.getLogger(__name__)
 
@@ -204,6 +205,7 @@ class LiveTrader:
         bus.subscribe(ALL, snapshots.publish, "snapshots")
         stack.callback(snapshots.stop)
         journal.start_run(configuration_hash(loaded), mia.__version__)
+        note_limits(directory.path, loaded, now)
 
     def _keep(self, topic: str, event: Any) -> None:
         """Write to the journal what a feed tells of itself, by the name of the kind."""
@@ -223,7 +225,8 @@ class LiveTrader:
             log.warning("options stay unknown: live.chain names no chain of yesterday")
             return None
         pace = ChainPace(live.option_lines, live.option_contracts, live.chain_s)
-        return ChainFeed(Path(live.chain), self._clock.now, pace)
+        keep = partial(note_positioning, self._directory.path)
+        return ChainFeed(Path(live.chain), self._clock.now, pace, keep)
 
     def _con_id(self, contract: str) -> int:
         try:
