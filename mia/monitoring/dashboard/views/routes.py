@@ -85,7 +85,7 @@ def view_routes(sources: Sources) -> list[BaseRoute]:
     def performance(request: Request) -> Response:
         """Trades and equity of the account, or of a stored run."""
         run = request.query_params.get("run", "")
-        listed = [{"id": e["id"], "name": e["name"]} for e in runs.list() if not e["fault"]]
+        listed = [{"id": e["id"], "name": e["name"]} for e in runs.listed() if not e["fault"]]
         if run:
             try:
                 trades, equity = runs.trades(run)
@@ -127,7 +127,7 @@ def view_routes(sources: Sources) -> list[BaseRoute]:
         return answer(models(sources.state_dir) | {"frame": None if now is None else now["model"]})
 
     def stored(request: Request) -> Response:
-        return answer({"folder": sources.results.name, "runs": runs.list()})
+        return answer({"folder": sources.results.name, "runs": runs.listed()})
 
     def health(request: Request) -> Response:
         return answer(sources.health())

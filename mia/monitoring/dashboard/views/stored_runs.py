@@ -89,7 +89,7 @@ class StoredRuns:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.resolve()
 
-    def list(self) -> list[dict[str, Any]]:
+    def listed(self) -> list[dict[str, Any]]:
         """Return the runs, newest first; a damaged one with ``fault`` and no figures."""
         found = sorted(self._folders(), key=_written, reverse=True)[:MOST]
         return [self._entry(folder) for folder in found]

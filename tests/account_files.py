@@ -1,0 +1,44 @@
+"""What a trader leaves in its state directory, left by the trader's own parts."""
+
+from pathlib import Path
+
+from mia.config.settings import load_settings
+from mia.data.journal import Journal
+from mia.data.snapshot_files import SnapshotWriter
+from mia.data.state_files import JOURNAL
+from mia.execution.recovery import KIND
+from mia.execution.risk_manager import RiskManager
+from mia.execution.trade_snapshotter import TradeSnapshotter
+from mia.performance.recorder import RunRecord
+from mia.trader.shown_files import note_limits
+
+NOW = 1_741_613_760_000_000_000
+
+
+def paper(*assignments):
+    return load_settings("paper", assignments, environ={}, env_file=Path("absent"))
+
+
+def leave_account(state_dir: Path, record: RunRecord, *, without: frozenset[str] = frozenset()):
+    """Journal and snapshots of a run; snapshots of the trades in `without` are lost."""
+    loaded = paper()
+    state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    note_limits(state_dir, loaded, NOW)
+    risk = RiskManager(loaded.limits, loaded.settings.groups())
+    snapshots = TradeSnapshotter(SnapshotWriter(state_dir / "snapshots"), {})
+    with Journal.open(state_dir / JOURNAL, clock=lambda: NOW, reserve_bytes=0) as journal:
+
+        def append(after: str, ts: int) -> None:
+            state = {"risk": risk.to_dict(), "facts": None, "position": None, "after": after}
+            journal.append(KIND, state, ts=ts)
+
+        for trade in record.trades:
+            risk.roll(trade.session_id)
+            append("sent", trade.ts_signal)
+            risk.record_entry(trade.session_id)
+            risk.record_closed(trade)
+            append("closed", trade.ts_exit)
+            if trade.trade_id not in without:
+                snapshots.publish("closed", trade)
+    assert snapshots.stop()
+    return risk
