@@ -240,8 +240,7 @@ def charted(found: Positioning, appraisal: Appraisal) -> dict[str, Any]:
     ratio = to_es.es / to_es.spot if to_es.spot > 0 and to_es.basis_from != "none" else nan
     values["strikes"] = [[_plain(x) for x in row] for row in zip(*curves, strict=True)]
     values["profile"] = [
-        [_plain(level), _plain(gex)]
-        for level, gex in zip(found.levels, found.profile, strict=True)
+        [_plain(level), _plain(gex)] for level, gex in zip(found.levels, found.profile, strict=True)
     ]
     values["by_expiry"] = [
         [int(expiry), _plain(gex)]
