@@ -1,6 +1,7 @@
 """Models of the ML filter, by the manifests that lie beside them; nothing of a model is loaded."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,8 @@ def models(state_dir: Path) -> dict[str, Any]:
     """
     folder = state_dir / MODELS
     current = ""
-    try:
+    with suppress(OSError, UnicodeDecodeError):
         current = (folder / CURRENT).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        pass
     try:
         found = [path for path in folder.iterdir() if (path / MANIFEST).is_file()]
     except OSError:

@@ -150,11 +150,9 @@ def _used_by_frame(frame: Mapping[str, Any], day: Mapping[str, Any]) -> dict[str
         used["vix_ceiling"] = battle["vix"]
     if signal is not None:
         used["min_confidence"] = signal["confidence"]
-        used |= {
-            "min_confluence": gate["value"]
-            for gate in signal["gates"]
-            if gate["code"] == "CONFLUENCE" and gate["known"]
-        }
+        for gate in signal["gates"]:
+            if gate["code"] == "CONFLUENCE" and gate["known"]:
+                used["min_confluence"] = gate["value"]
     moment = datetime.fromtimestamp(frame["ts"] / 1e9, UTC).astimezone(NEW_YORK)
     minute = moment.hour * 60 + moment.minute
     used |= dict.fromkeys(("start_minute", "half_after_minute", "end_minute"), minute)
