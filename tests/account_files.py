@@ -3,12 +3,11 @@
 from pathlib import Path
 
 from mia.config.settings import load_settings
+from mia.data.account_history import TRADE, trade_to_dict
 from mia.data.journal import Journal
-from mia.data.snapshot_files import SnapshotWriter
 from mia.data.state_files import JOURNAL
 from mia.execution.recovery import KIND
 from mia.execution.risk_manager import RiskManager
-from mia.execution.trade_snapshotter import TradeSnapshotter
 from mia.performance.recorder import RunRecord
 from mia.trader.shown_files import note_limits
 
@@ -20,25 +19,20 @@ def paper(*assignments):
 
 
 def leave_account(state_dir: Path, record: RunRecord, *, without: frozenset[str] = frozenset()):
-    """Journal and snapshots of a run; snapshots of the trades in `without` are lost."""
+    """Journal of a run; that of the trades in `without` is of a version that kept no results."""
     loaded = paper()
     state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     note_limits(state_dir, loaded, NOW)
     risk = RiskManager(loaded.limits, loaded.settings.groups())
-    snapshots = TradeSnapshotter(SnapshotWriter(state_dir / "snapshots"), {})
     with Journal.open(state_dir / JOURNAL, clock=lambda: NOW, reserve_bytes=0) as journal:
-
-        def append(after: str, ts: int) -> None:
-            state = {"risk": risk.to_dict(), "facts": None, "position": None, "after": after}
-            journal.append(KIND, state, ts=ts)
-
         for trade in record.trades:
             risk.roll(trade.session_id)
-            append("sent", trade.ts_signal)
+            state = {"risk": risk.to_dict(), "facts": None, "position": None}
+            journal.append(KIND, state | {"after": "sent"}, ts=trade.ts_signal)
             risk.record_entry(trade.session_id)
             risk.record_closed(trade)
-            append("closed", trade.ts_exit)
+            state = {"risk": risk.to_dict(), "facts": None, "position": None, "after": "closed"}
             if trade.trade_id not in without:
-                snapshots.publish("closed", trade)
-    assert snapshots.stop()
+                state[TRADE] = trade_to_dict(trade)
+            journal.append(KIND, state, ts=trade.ts_exit)
     return risk

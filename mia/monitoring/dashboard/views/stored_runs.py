@@ -55,6 +55,7 @@ _LISTED = (
 _TRADE = {
     "id": "trade_id",
     "session": "session_id",
+    "symbol": "symbol",
     "contract": "contract",
     "side": "side",
     "quantity": "quantity",
