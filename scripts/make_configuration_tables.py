@@ -11,6 +11,7 @@ from mia.config.layers import flatten
 from mia.config.limits import LEVEL_LIMITS, MODE_LIMITS, REQUIRED_MINIMA
 from mia.config.method import METHOD_GROUPS
 from mia.config.settings import (
+    Dashboard,
     Demo,
     Ibkr,
     Iqfeed,
@@ -44,6 +45,10 @@ WORDS = {
     "live.history": "a store for the warm-up, or none",
     "sierra.folder": "Sierra Chart's data folder",
     "iqfeed.symbol": "a symbol with `{contract}` in it, as `@{contract}` for `@ESZ25`",
+    "dashboard.names": "names and addresses with commas between, may be empty",
+    "dashboard.token_file": "a file that only you can read, or none",
+    "dashboard.certificate": "a PEM file, or none",
+    "dashboard.key": "a PEM file, or none",
     "replay.source": "a store, or a `.scid` file",
     "live.chain": "a chain of yesterday or an archive of chains, or none",
 }
@@ -116,7 +121,7 @@ def setting_tables() -> str:
     groups = [("general", [row(name, top[name]) for name in plain])]
     groups += [(name, fields(model, name)) for name, model in METHOD_GROUPS.items()]
     further = {"demo": Demo, "limits": Limits, "ibkr": Ibkr, "live": Live}
-    further |= {"sierra": Sierra, "iqfeed": Iqfeed, "replay": Replay}
+    further |= {"sierra": Sierra, "iqfeed": Iqfeed, "replay": Replay, "dashboard": Dashboard}
     groups += [(name, fields(model, name)) for name, model in further.items()]
     for name, rows in groups:
         parts.append(f"### {name}\n\n| key | default | values |\n|---|---|---|\n" + "\n".join(rows))

@@ -10,6 +10,7 @@ from mia.cli import (
     backup,
     collect,
     config,
+    dashboard,
     data,
     gateway,
     kill,
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command()(backtest.backtest)
 app.command()(backtest.replay)
+app.command()(dashboard.dashboard)
 app.command()(gateway.gateway)
 for passed_on in (trade.trade, kill.kill):
     app.command(

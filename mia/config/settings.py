@@ -139,6 +139,18 @@ class Replay(method.Group):
     source: str | None = None
 
 
+class Dashboard(method.Group):
+    """The web page: where it listens, and what it demands of whoever is not on this machine."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8700, ge=0, le=65535)
+    names: str = ""
+    token_file: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    hz: float = Field(10.0, ge=1, le=20)
+
+
 class Settings(BaseSettings):
     """All settings, validated and frozen."""
 
@@ -189,6 +201,7 @@ class Settings(BaseSettings):
     sierra: Sierra = Sierra()
     iqfeed: Iqfeed = Iqfeed()
     replay: Replay = Replay()
+    dashboard: Dashboard = Dashboard()
 
     @classmethod
     def settings_customise_sources(

@@ -1,0 +1,2 @@
+// The first screen.
+import { now, onUpdate } from "../feed.js";
