@@ -1,33 +1,15 @@
-"""The dashboard as people have it: its process, and a headless Chromium that shows its pages."""
+"""One Chromium for many tabs of a dashboard, and all that goes wrong in each of them."""
 
 import os
-import re
-import shutil
-import signal
 import socket
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
-import pytest
-
-ROOT = Path(__file__).parent.parent
-CHROMIUM = shutil.which("chromium")
-try:
-    from playwright.sync_api import Page, sync_playwright
-except ImportError:  # the package is a tool of development
-    sync_playwright = None
-
-needs_browser = pytest.mark.skipif(
-    CHROMIUM is None or sync_playwright is None,
-    reason="needs chromium on PATH and the Python package playwright",
-)
+from dashboard_cases import CHROMIUM, RunningDashboard
 
 FLAGS = (
     "--no-sandbox",
@@ -42,7 +24,6 @@ FLAGS = (
     "--js-flags=--expose-gc",
 )
 WIDE, PHONE = (1440, 900), (390, 844)
-_STARTS_S = 60.0
 
 
 def free_port() -> int:
@@ -52,7 +33,7 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def until(ask: Callable[[], Any], within: float, what: str) -> float:
+def eventually(ask: Callable[[], Any], within: float, what: str) -> float:
     """Ask until the answer is true; return the seconds that it took."""
     began = time.monotonic()
     while not ask():
@@ -61,84 +42,8 @@ def until(ask: Callable[[], Any], within: float, what: str) -> float:
     return time.monotonic() - began
 
 
-class Dashboard:
-    """``mia dashboard`` in a process of its own, on a port that stays the same.
-
-    Parameters
-    ----------
-    state_dir : Path
-    arguments : str
-        More of the command line.
-    token_file : Path or None
-        Without one each start makes a new token.
-
-    Attributes
-    ----------
-    login : str
-        Address that logs a browser in.
-    origin : str
-    """
-
-    def __init__(self, state_dir: Path, *arguments: str, token_file: Path | None = None) -> None:
-        self.port = free_port()
-        self.origin = f"http://127.0.0.1:{self.port}"
-        self.login = ""
-        self._token_file = token_file
-        self._command = [
-            *(sys.executable, "-m", "mia.cli", "dashboard"),
-            *("--state-dir", str(state_dir), "--port", str(self.port), *arguments),
-        ]
-        if token_file is not None:
-            self._command += ["--set", f'dashboard.token_file="{token_file}"']
-        self.process: subprocess.Popen[str] | None = None
-
-    def start(self) -> None:
-        """Start it, and wait until it says how to log in."""
-        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-        self.process = subprocess.Popen(
-            self._command,
-            cwd=ROOT,
-            env=environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        said = ""
-        for line in self.process.stdout:
-            said += line
-            if found := re.search(r"log in:? ?(?:at )?(http\S+)", line):
-                self.login = found[1]
-                break
-        assert self.login, said
-        if self._token_file is not None:
-            self.login += "#" + self._token_file.read_text(encoding="utf-8").strip()
-        until(self._accepts, _STARTS_S, "the dashboard listens")
-
-    def _accepts(self) -> bool:
-        try:
-            socket.create_connection(("127.0.0.1", self.port), 1.0).close()
-        except OSError:
-            return False
-        return True
-
-    def stop(self, number: int = signal.SIGTERM) -> None:
-        """End it."""
-        if self.process is not None and self.process.poll() is None:
-            self.process.send_signal(number)
-            self.process.wait(20)
-        if self.process is not None:
-            self.process.stdout.close()
-
-    def __enter__(self) -> Self:
-        self.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.stop(signal.SIGKILL)
-
-
-class Shown:
-    """A page of the dashboard in a tab, with all that went wrong in it.
+class Tab:
+    """A tab that is logged in to a dashboard.
 
     Attributes
     ----------
@@ -149,7 +54,7 @@ class Shown:
         Addresses that were asked for, sockets included.
     """
 
-    def __init__(self, page: "Page", dashboard: Dashboard) -> None:
+    def __init__(self, page: Any, dashboard: RunningDashboard) -> None:
         self.page = page
         self.errors: list[str] = []
         self.requests: list[str] = []
@@ -166,42 +71,44 @@ class Shown:
     @property
     def foreign(self) -> list[str]:
         """Requests to anything but this dashboard."""
-        own = urlsplit(self._dashboard.origin).netloc
         return [
             url
             for url in self.requests
-            if urlsplit(url).netloc != own and not url.startswith(("data:", "blob:"))
+            if urlsplit(url).netloc != self._dashboard.host
+            and not url.startswith(("data:", "blob:", "about:"))
         ]
 
     def log_in(self) -> None:
         """Log in by the address that the dashboard printed."""
-        self.page.goto(self._dashboard.login)
-        self.page.wait_for_url(f"{self._dashboard.origin}/")
+        self.page.goto(self._dashboard.login_url)
+        self.page.wait_for_url(f"{self._dashboard.url}/")
 
     def open(self, path: str) -> None:
-        """Go to a page, and wait until its script has the newest look at the trader."""
-        self.page.goto(self._dashboard.origin + path)
-        self.page.wait_for_function("window.__mia && window.__mia.messages > 0")
+        """Go to a page; wait until it was told of the trader and has what it shows."""
+        self.page.goto(self._dashboard.url + path)
+        self.until("window.__mia && window.__mia.messages > 0")
+        if urlsplit(path).path != "/":
+            self.until("window.__mia.view && window.__mia.view.loads > 0")
 
-    def evaluate(self, expression: str, argument: Any = None) -> Any:
+    def evaluate(self, expression: str) -> Any:
         """Return the value of a JavaScript expression."""
-        return self.page.evaluate(expression, argument)
+        return self.page.evaluate(expression)
 
-    def text(self, selector: str) -> str:
-        """Return the text of an element."""
-        return self.page.locator(selector).inner_text()
-
-    def until(self, expression: str, within: float) -> float:
+    def until(self, expression: str, within: float = 30.0) -> float:
         """Wait until an expression is true; return the seconds that it took."""
-        began = time.monotonic()
-        self.page.wait_for_function(expression, timeout=1000 * within, polling=20)
-        return time.monotonic() - began
+        return eventually(lambda: self.page.evaluate(expression), within, expression)
+
+    def tile(self, name: str) -> str:
+        """Return what a tile says."""
+        return str(self.page.locator(f'[data-tile="{name}"]').inner_text())
 
 
 class Chromium:
     """A headless Chromium with an empty profile."""
 
     def __enter__(self) -> Self:
+        from playwright.sync_api import sync_playwright
+
         self._home = tempfile.TemporaryDirectory(ignore_cleanup_errors=True)
         self._playwright = sync_playwright().start()
         self._browser = self._playwright.chromium.launch(
@@ -216,9 +123,12 @@ class Chromium:
 
     @contextmanager
     def tab(
-        self, dashboard: Dashboard, size: tuple[int, int] = WIDE, scheme: str = "dark"
-    ) -> Iterator[Shown]:
-        """Give a tab that is logged in, with cookies of its own."""
+        self,
+        dashboard: RunningDashboard,
+        size: tuple[int, int] = WIDE,
+        scheme: str = "dark",
+    ) -> Iterator[Tab]:
+        """Give a tab with cookies of its own."""
         width, height = size
         context = self._browser.new_context(
             viewport={"width": width, "height": height},
@@ -229,7 +139,7 @@ class Chromium:
         )
         context.set_default_timeout(30_000)
         try:
-            shown = Shown(context.new_page(), dashboard)
+            shown = Tab(context.new_page(), dashboard)
             shown.log_in()
             yield shown
         finally:

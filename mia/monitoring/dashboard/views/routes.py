@@ -2,8 +2,8 @@
 
 import threading
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,6 @@ REPORT_POLICY = (
 """A report brings its own script. The sandbox gives it an origin of its own: it can ask neither
 this server nor any other for anything."""
 
-Health = Callable[[], Mapping[str, Any]]
-"""What `mia health` knows, as JSON values."""
-
 
 @dataclass(frozen=True, slots=True)
 class Sources:
@@ -55,15 +52,12 @@ class Sources:
         An option chain or an archive of them.
     sight : callable
         The newest look at the trader.
-    health : callable
-        See `Health`.
     """
 
     state_dir: Path
     results: Path
     chain: Path | None
     sight: Callable[[], Sight]
-    health: Health
 
 
 def view_routes(sources: Sources) -> list[BaseRoute]:
@@ -130,7 +124,10 @@ def view_routes(sources: Sources) -> list[BaseRoute]:
         return answer({"folder": sources.results.name, "runs": runs.listed()})
 
     def health(request: Request) -> Response:
-        return answer(sources.health())
+        from mia.monitoring.health_checker import check_health
+        checks = check_health(sources.state_dir)
+        plain = [asdict(check) | {"mark": check.mark.name} for check in checks]
+        return answer({"mark": max(check.mark for check in checks).name, "checks": plain})
 
     def report(request: Request) -> Response:
         try:

@@ -39,7 +39,7 @@ onUpdate(() => {
 
 const FACTS = [
   ["GEX", (d) => bn(d.gex_usd_per_pct), "USD per 1 % move"],
-  ["Gross gamma", (d) => bn(d.gross_gex_usd_per_pct), "USD per 1 % move"],
+  ["Gross gamma", (d) => bn(d.gross_gex_usd_per_pct).replace("+", ""), "USD per 1 % move"],
   ["GEX of gross", (d) => fmt.signedDecimals(d.gex_ratio), "\u22121 all short, +1 all long"],
   ["Expected move", (d) => level(d.expected_move), "points a session"],
   ["Volatility 30 d", (d) => fmt.percent(d.sigma_30d, 1), "at the money"],
@@ -75,7 +75,7 @@ function chain(data, title) {
   const third = (made) => (made.classList.add("third"), made);
   const parts = [
     el("div", { class: "chooser" }, el("h2", { text: title }),
-      el("span", { class: "sub", text: `as of ${utc(data.asof)}, ${data.source}, assumes dealers ${data.model}` })),
+      el("span", { class: "sub", text: `as of ${utc(data.asof)}, ${data.source}, dealer model: ${fmt.words(data.model)}` })),
     data.usable ? null : el("p", { class: "trouble", text: `Quality ${fmt.decimals(data.quality)} at ${utc(data.judged_at)} is below 0.20: the options count as missing, and levels are hidden (${factors}).` }),
     tiles(tile("Quality", fmt.decimals(data.quality), factors, data.usable ? "" : "warn"),
       ...FACTS.map(([name, write, note]) => tile(name, write(data), note))),

@@ -6,6 +6,8 @@ import { card, el, empty, interval, plot, table, tile, tiles, watch } from "../v
 const side = (trade) => (trade.side > 0 ? "long" : "short");
 const r = (x) => (x === null ? fmt.NONE : `${fmt.signedDecimals(x, 2)} R`);
 const day = (ns) => fmt.date(ns);
+// The hour where all lies within a day, else the day.
+const scale = (points) => (fmt.date(points[0][0]) === fmt.date(points.at(-1)[0]) ? fmt.hhmm : fmt.date);
 
 function chooser(data, choose) {
   const select = el("select", { id: "source", onchange: (event) => choose(event.target.value) },
@@ -17,7 +19,8 @@ function chooser(data, choose) {
     el("span", { class: "sub", text: data.run ? "a stored run: simulated fills" : "closed trades as the journal has them" }));
 }
 
-function summary({ figures, deepest, deepest_share: share, closed, known }) {
+function summary(data) {
+  const { figures, deepest, deepest_share: share, closed, known } = data;
   const all = figures.all;
   const missing = closed > known ? `${closed - known} more without details, of an older version` : `${all.wins} won`;
   return tiles(
@@ -26,12 +29,12 @@ function summary({ figures, deepest, deepest_share: share, closed, known }) {
     tile("Win rate", fmt.percent(all.win_rate, 1), interval(all.win_rate_95, (x) => fmt.percent(x))),
     tile("Expectancy", r(all.expectancy_r), interval(all.expectancy_r_95, (x) => fmt.signedDecimals(x, 2)), fmt.tone(all.expectancy_r)),
     tile("Profit factor", fmt.decimals(all.profit_factor), all.profit_factor === null ? "no loss, or no trade" : "gains over losses"),
-    tile("Deepest fall", fmt.usd0(deepest), share === null ? "" : `${fmt.percent(share, 1)} of the high`, deepest ? "down" : ""),
+    tile("Deepest fall", fmt.usd0(deepest), share === null ? "" : `${fmt.percent(share, 1)} of the high${data.run ? "" : ", closed trades"}`, deepest ? "down" : ""),
     tile("Slippage", all.slippage === null ? fmt.NONE : `${fmt.decimals(all.slippage)} ticks`, "mean, a trade"));
 }
 
 const groupHeads = (name) => [
-  { head: name, cell: (g) => fmt.words(g.name) },
+  { head: name, cell: (g) => (name === "setup" ? g.name : fmt.words(g.name)) },
   { head: "trades", num: true, cell: (g) => g.n },
   { head: "won", num: true, cell: (g) => fmt.percent(g.win_rate) },
   { head: "95 %", num: true, cell: (g) => `${fmt.percent(g.win_rate_95[0])}\u2013${fmt.percent(g.win_rate_95[1])}` },
@@ -74,9 +77,10 @@ function charts(data) {
   ];
   halves.forEach((half) => half.classList.add("half"));
   const draw = () => {
-    curve(equity, { label: "Equity after each trade, USD", points: data.equity, write: fmt.usd0, when: day });
+    const when = scale(data.equity);
+    curve(equity, { label: "Equity after each trade, USD", points: data.equity, write: fmt.usd0, when });
     const under = data.falls.map(([ts, fall]) => [ts, -fall]);
-    curve(falls, { label: "Fall of equity from its high, USD", points: under, write: fmt.usd0, when: day, base: 0, kind: "fall" });
+    curve(falls, { label: "Fall of equity from its high, USD", points: under, write: fmt.usd0, when, base: 0, kind: "fall" });
     columns(hours, {
       label: "Net USD by hour of entry",
       bars: figures.by_hour.map((g) => ({ name: g.name, value: g.net, note: `${g.n} trades` })),
