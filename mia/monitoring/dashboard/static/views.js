@@ -60,6 +60,8 @@ export const interval = (pair, write) =>
 // Asks again and again, paints what changed, and says when it cannot be had.
 export function watch(path, paint, seconds = 5) {
   const main = document.getElementById("page");
+  // On a phone the links do not fit beside one another.
+  document.querySelector('[aria-current="page"]')?.scrollIntoView({ inline: "center", block: "nearest" });
   const said = el("p", { class: "trouble", role: "status", hidden: true });
   const body = el("div", { class: "view" });
   main.replaceChildren(said, body);

@@ -118,7 +118,10 @@ def view_routes(sources: Sources) -> list[BaseRoute]:
 
     def model(request: Request) -> Response:
         now = frame()
-        return answer(models(sources.state_dir) | {"frame": None if now is None else now["model"]})
+        shown = None if now is None else now["model"]
+        with one_at_a_time:
+            closed = account.read().closed
+        return answer(models(sources.state_dir) | {"frame": shown, "closed": closed})
 
     def stored(request: Request) -> Response:
         return answer({"folder": sources.results.name, "runs": runs.listed()})

@@ -33,9 +33,9 @@ function use(row) {
 
 const heads = [
   { head: "limit", cell: (row) => row.label },
+  { head: "used", cell: use },
   { head: "in force", num: true, cell: (row) => (row.value === null ? "none" : row.unit === "ES" ? `${row.value} ES or ${10 * row.value} MES` : written(row, row.value)) },
   { head: "set by", cell: (row) => row.source },
-  { head: "used", cell: use },
 ];
 const SINCE = {
   frame: "use as the running trader shows it",

@@ -34,10 +34,10 @@ watch(() => "/api/model", (body, data) => {
       tile("Drift", fmt.decimals(frame.drift), frame.drift === null ? "nothing to compare yet" : "of features and log-loss")));
   }
   if (!data.models.length) {
-    const count = frame ? frame.labelled : 0;
+    const count = frame ? frame.labelled : data.closed;
     parts.push(empty(`Collecting, ${count} of ${NEEDED} trades`,
       frame ? "A first model is trained once enough trades are closed. Until then each decision counts the model as unknown, and nothing is filtered."
-        : "No trader runs, and no model lies in its state directory. A trader collects labelled trades by itself:",
+        : "No trader runs, and no model lies in its state directory. A trader learns from the trades that it closes:",
       frame ? "" : "mia trade --config demo"));
   }
   for (const model of data.models) {
