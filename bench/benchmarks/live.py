@@ -16,7 +16,7 @@ import numpy as np
 from mia.backtest import Backtest
 from mia.config.settings import load_settings
 from mia.core import sessions
-from mia.core.base_types import Decision
+from mia.core.trading_types import Decision
 from mia.data.live_ticks import TickGate
 from mia.data.snapshot_files import SnapshotWriter
 from mia.data.tape import synthetic_tape
@@ -237,8 +237,8 @@ def measure(market, instrumented=False):
             spans.watch(session, "drain", "drain", begins=True)
             spans.watch(broker.gate, "check", "last gate")
             spans.watch(broker.manager, "submit", "journal, encoding and sending")
-            spans.watch(trader._journal, "append", "journal")
-            spans.watch(trader._wire, "place", "encoding and sending")
+            spans.watch(trader.journal, "append", "journal")
+            spans.watch(trader.wire, "place", "encoding and sending")
         spans.watch(broker, "submit", "order path", ends=True)
         asyncio.run(trader.run())
         gateway.stdin.write("\n")

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mia.core.base_types import ClosedTrade
+from mia.core.trading_types import ClosedTrade
 from mia.data.account_history import closed_trades
 from mia.data.journal_reader import JournalReader
 from mia.data.journal_schema import JournalEvent
