@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from mia.config.instruments import INSTRUMENTS
+from mia.core.base_types import FEATURE_NAMES
 from mia.data import state_files
 from mia.data.journal_reader import JournalReader
 from mia.errors import JournalError
@@ -58,7 +60,13 @@ def api_routes(state_dir: Path) -> list[BaseRoute]:
         rows = [{"seq": e.seq, "ts": e.ts, "kind": e.kind, "payload": e.payload} for e in events]
         return answer({"head": head, "events": rows})
 
+    def about(request: Request) -> Response:
+        """What the trader's numbers are called, and what a tick of each contract is worth."""
+        values = {name: found.tick_value for name, found in INSTRUMENTS.items()}
+        return answer({"features": FEATURE_NAMES, "tick_values": values})
+
     handlers: dict[str, Callable[[Request], Response]] = {
+        "/api/about": about,
         "/api/screen": screen,
         "/api/alerts": alerts,
         "/api/journal": journal,

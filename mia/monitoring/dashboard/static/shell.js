@@ -57,7 +57,7 @@ function paintPosition(frame) {
   const side = held.side > 0 ? "Long" : "Short";
   const open = held.quantity !== 0;
   const text = open
-    ? `${side} ${Math.abs(held.quantity)} @ ${fmt.price(held.entry)}`
+    ? `${side} ${Math.abs(held.quantity)} ${held.symbol} @ ${fmt.price(held.entry)}`
     : `Entry works: ${side.toLowerCase()} ${held.wanted}`;
   put(node, held.quantity, text);
   mark(node, "tone", open ? (held.side > 0 ? "up" : "down") : "flat");
