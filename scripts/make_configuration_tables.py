@@ -10,6 +10,7 @@ from typing import Any
 from mia.config.layers import flatten
 from mia.config.limits import LEVEL_LIMITS, MODE_LIMITS, REQUIRED_MINIMA
 from mia.config.method import METHOD_GROUPS
+from mia.config.operations import SECRETS, Alerts, Logs
 from mia.config.settings import (
     Dashboard,
     Demo,
@@ -50,6 +51,9 @@ WORDS = {
     "dashboard.certificate": "a PEM file, or none",
     "dashboard.key": "a PEM file, or none",
     "replay.source": "a store, or a `.scid` file",
+    "alerts.discord_webhook": "address of a webhook",
+    "alerts.apprise_urls": "addresses of apprise, separated by spaces",
+    "alerts.ping_url": "address that is fetched while all is well",
     "live.chain": "a chain of yesterday or an archive of chains, or none",
 }
 """What the model checks by itself."""
@@ -110,6 +114,7 @@ def row(key: str, schema: dict[str, Any]) -> str:
     elif isinstance(default, tuple):
         shown = list(default)
     note = " (no effect yet)" if key in NO_EFFECT else ""
+    note += ", or none; a secret" if key in SECRETS else ""
     return f"| `{key}` | {shown} | {WORDS.get(key) or allowed(schema)}{note} |"
 
 
@@ -122,6 +127,7 @@ def setting_tables() -> str:
     groups += [(name, fields(model, name)) for name, model in METHOD_GROUPS.items()]
     further = {"demo": Demo, "limits": Limits, "ibkr": Ibkr, "live": Live}
     further |= {"sierra": Sierra, "iqfeed": Iqfeed, "replay": Replay, "dashboard": Dashboard}
+    further |= {"alerts": Alerts, "logs": Logs}
     groups += [(name, fields(model, name)) for name, model in further.items()]
     for name, rows in groups:
         parts.append(f"### {name}\n\n| key | default | values |\n|---|---|---|\n" + "\n".join(rows))

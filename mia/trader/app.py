@@ -30,7 +30,7 @@ _REFRESH_S = 0.25
 DEMO = "demo"
 """Profile that simulates; any other trades on the gateway that the settings name."""
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command(epilog=EXIT_CODES)

@@ -22,6 +22,7 @@ from mia.monitoring.dashboard.views.model_registry import models
 from mia.monitoring.dashboard.views.positioning import Positionings
 from mia.monitoring.dashboard.views.risk_limits import risk_limits
 from mia.monitoring.dashboard.views.stored_runs import StoredRuns
+from mia.monitoring.health_checker import check_health
 
 MOST_TRADES = 2000
 """Newest trades that are listed; figures are of all."""
@@ -127,7 +128,6 @@ def view_routes(sources: Sources) -> list[BaseRoute]:
         return answer({"folder": sources.results.name, "runs": runs.listed()})
 
     def health(request: Request) -> Response:
-        from mia.monitoring.health_checker import check_health
         checks = check_health(sources.state_dir)
         plain = [asdict(check) | {"mark": check.mark.name} for check in checks]
         return answer({"mark": max(check.mark for check in checks).name, "checks": plain})
