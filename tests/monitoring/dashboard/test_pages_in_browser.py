@@ -6,8 +6,8 @@ import pytest
 from account_files import leave_account
 from chain_samples import at
 from dashboard_browser import PHONE, WIDE, Chromium
-from dashboard_cases import needs_chromium, running_dashboard
-from frame_cases import ShownFrames, frame, screen_lines
+from dashboard_cases import Trader, needs_chromium, running_dashboard
+from frame_cases import frame, screen_lines
 from run_cases import START, a_run
 
 from mia.data.chains import chain_file
@@ -37,12 +37,9 @@ def run():
 
 @pytest.fixture(scope="module")
 def full(tmp_path_factory, run):
-    """A dashboard of an account that has traded, with a stored run and a chain."""
+    """A dashboard of a trader that lives and has traded, with a stored run and a chain."""
     folder = tmp_path_factory.mktemp("full")
     leave_account(folder / "state", run.record)
-    with ShownFrames(folder / "state") as shown:
-        shown.draw(screen_lines())
-        shown.show(frame())
     stored = folder / "results" / "november"
     stored.mkdir(parents=True)
     write_results(stored, run.record, run.summary, START)
@@ -50,7 +47,11 @@ def full(tmp_path_factory, run):
     chain = SyntheticChains(lambda ts: 4700.0, seed=3).chain(at(12 * 60))
     chain_file.save_chain(folder / "chain.parquet", chain)
     options = ("--results", str(folder / "results"), "--chain", str(folder / "chain.parquet"))
-    with running_dashboard(folder / "state", *options) as dashboard:
+    with (
+        Trader(folder / "state") as trader,
+        running_dashboard(folder / "state", *options) as dashboard,
+    ):
+        trader.shown.draw(screen_lines())
         yield dashboard
 
 
@@ -169,7 +170,7 @@ def test_health_shows_what_the_command_knows(chromium, bare):
 def test_a_model_is_shown_by_its_manifest(chromium, full, tmp_path):
     folder = tmp_path / "state" / "models" / "0a1b2c3d4e5f"
     folder.mkdir(parents=True)
-    manifest = {"stage": "SHADOW", "calibration": {"ece": 0.0312345, "brier": 0.21}}
+    manifest = {"stage": "SHADOW", "calibration": {"ece": 0.0312346, "brier": 0.21}}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder.parent / "current").write_text("0a1b2c3d4e5f\n")
     with running_dashboard(tmp_path / "state") as dashboard, chromium.tab(dashboard) as tab:

@@ -61,7 +61,8 @@ export const interval = (pair, write) =>
 export function watch(path, paint, seconds = 5) {
   const main = document.getElementById("page");
   // On a phone the links do not fit beside one another.
-  document.querySelector('[aria-current="page"]')?.scrollIntoView({ inline: "center", block: "nearest" });
+  const here = document.querySelector('[aria-current="page"]');
+  here.parentElement.scrollLeft = here.offsetLeft - here.parentElement.offsetLeft - 60;
   const said = el("p", { class: "trouble", role: "status", hidden: true });
   const body = el("div", { class: "view" });
   main.replaceChildren(said, body);
