@@ -10,7 +10,7 @@ from typing import Any
 from mia.config.layers import flatten
 from mia.config.limits import LEVEL_LIMITS, MODE_LIMITS, REQUIRED_MINIMA
 from mia.config.method import METHOD_GROUPS
-from mia.config.operations import SECRETS, Alerts, Logs
+from mia.config.operations import SECRETS, Alerts, Logs, Track
 from mia.config.settings import (
     Backup,
     Dashboard,
@@ -58,6 +58,7 @@ WORDS = {
     "replay.source": "a store, or a `.scid` file",
     "alerts.discord_webhook": "address of a webhook",
     "alerts.apprise_urls": "addresses of apprise, separated by spaces",
+    "track.drawdown_usd": "USD; 0 for none",
     "alerts.ping_url": "address that is fetched while all is well",
     "live.chain": "a chain of yesterday or an archive of chains, or none",
 }
@@ -133,7 +134,7 @@ def setting_tables() -> str:
     further = {"demo": Demo, "limits": Limits, "ibkr": Ibkr, "live": Live}
     further |= {"sierra": Sierra, "iqfeed": Iqfeed, "fallback": Fallback}
     further |= {"backup": Backup, "replay": Replay, "dashboard": Dashboard}
-    further |= {"alerts": Alerts, "logs": Logs}
+    further |= {"alerts": Alerts, "track": Track, "logs": Logs}
     groups += [(name, fields(model, name)) for name, model in further.items()]
     for name, rows in groups:
         parts.append(f"### {name}\n\n| key | default | values |\n|---|---|---|\n" + "\n".join(rows))

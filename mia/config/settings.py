@@ -29,7 +29,15 @@ from mia.config.layers import (
     read_profile,
     reject_unknown,
 )
-from mia.config.operations import ENV_FILE, SECRETS, Alerts, Logs, reject_secrets, secret_values
+from mia.config.operations import (
+    ENV_FILE,
+    SECRETS,
+    Alerts,
+    Logs,
+    reject_secrets,
+    secret_values,
+    Track,
+)
 from mia.errors import ConfigError
 
 LIMIT_NAMES = {"max_daily_loss": "daily_loss_usd", "max_position_size": "max_size"}
@@ -224,6 +232,7 @@ class Settings(BaseSettings):
     replay: Replay = Replay()
     dashboard: Dashboard = Dashboard()
     alerts: Alerts = Alerts()
+    track: Track = Track()
     logs: Logs = Logs()
 
     @field_validator("feed_fallbacks")
