@@ -200,6 +200,11 @@ class FrameReader:
             time.sleep(0.0002)
         raise DataError("the trader died while it wrote its last frame: nothing to show")
 
+    def heartbeat(self) -> tuple[int, int]:
+        """Return the process id of the writer, and its newest beat on the monotonic clock, ns."""
+        _, _, pid, beat, _ = _HEAD.unpack_from(self._memory)
+        return pid, beat
+
     def close(self) -> None:
         """Let go of the memory."""
         self._memory.close()

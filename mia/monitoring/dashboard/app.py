@@ -20,11 +20,19 @@ from mia.monitoring.dashboard.assets import Assets, load_assets
 from mia.monitoring.dashboard.hub import Hub
 from mia.monitoring.dashboard.pages import login_document, page_routes
 from mia.monitoring.dashboard.security import LOGIN, Security, SecurityGate
+from mia.monitoring.dashboard.views.routes import Sources, view_routes
 
 _LOGIN_BODY = 4096
 
 
-def create_app(state_dir: Path, security: Security, *, hz: float = 10.0) -> Starlette:
+def create_app(
+    state_dir: Path,
+    security: Security,
+    *,
+    hz: float = 10.0,
+    results: Path = Path("results"),
+    chain: Path | None = None,
+) -> Starlette:
     """Return the dashboard of one state directory.
 
     Parameters
@@ -34,6 +42,10 @@ def create_app(state_dir: Path, security: Security, *, hz: float = 10.0) -> Star
     security : Security
     hz : float
         Frames a second that a browser gets at most.
+    results : Path
+        Folder of stored runs; it need not exist.
+    chain : Path, optional
+        An option chain, or an archive of them, to show beside the trader's own.
 
     Raises
     ------
@@ -60,6 +72,7 @@ def create_app(state_dir: Path, security: Security, *, hz: float = 10.0) -> Star
         WebSocketRoute("/ws", hub.serve),
         *api_routes(state_dir),
         *action_routes(state_dir, lambda: hub.sight),
+        *view_routes(Sources(state_dir, results, chain, lambda: hub.sight)),
     ]
     app = Starlette(
         routes=routes,
