@@ -145,7 +145,7 @@ class FrameSource:
     ----------
     counts : RunCounts
     feed_name : str
-        Where trades come from now; whoever changes the feed says so here.
+        Where trades come from now.
     model : Model
         The ML filter; whoever has one says so here.
     """
@@ -168,7 +168,7 @@ class FrameSource:
         self._clock = clock
         self._book = book
         self.counts = RunCounts()
-        self.feed_name = identity.feed
+        self.feed_name = self._feed = identity.feed
         self.model = Model()
         self._encode = msgspec.json.Encoder().encode
         self._decision: Decision | None = None
@@ -218,6 +218,8 @@ class FrameSource:
             self._bars.on_fill(event)
         elif topic == "closed":
             self._day.take(event)
+        elif topic == "feed_switch":
+            self.feed_name = event.taken
         elif topic == "ready":
             # The past takes a while to draw: before anything is decided.
             self._bars.look()
@@ -292,7 +294,9 @@ class FrameSource:
         counts.settle()
         switch = trader.kill_switch
         causes = sorted(switch.causes.values(), key=lambda cause: -cause.state)
-        head.contract = session.ticks.contract
+        if head.contract != session.ticks.contract:
+            # Another contract begins with the feed that the settings name.
+            head.contract, self.feed_name = session.ticks.contract, self._feed
         head.state = switch.state.name
         head.state_reasons = [cause.rule.value for cause in causes]
         fault = session.data_fault()

@@ -23,6 +23,7 @@ from mia.core.broker_types import LinkState
 from mia.core.frame import Battle, Book, Day, Feed, Frame, Held, Levels, Links, Model, Order
 from mia.core.frame_memory import NAME, FrameReader
 from mia.core.trading_types import BracketOrder, ClosedTrade
+from mia.data.feed_arbiter import FeedSwitch, SwitchReason
 from mia.execution.orders.states import Bracket, Execution, Leg, LegState
 from mia.performance.recorder import RunRecord
 from mia.trader.day_count import DayCount
@@ -382,6 +383,21 @@ def test_a_connection_that_is_lost_is_counted_once() -> None:
     ):
         counts.publish("link", (name, state, ""))
     assert counts.reconnects == 2
+
+
+def test_the_feed_that_is_followed_is_named_until_another_contract_begins(
+    live: LiveTrader,
+) -> None:
+    live.screen.publish()
+    assert look(live).feed.name == live.settings.feed
+    switch = FeedSwitch(1, SwitchReason.LINK, live.settings.feed, "iqfeed", 2, True, "")
+    live.bus.publish("feed_switch", switch)
+    live.screen.publish()
+    assert look(live).feed.name == "iqfeed"
+    live.session.ticks.contract = "ESM25"
+    live.screen.source.refresh()
+    live.screen.publish()
+    assert look(live).feed.name == live.settings.feed
 
 
 def test_the_frame_costs_no_file_descriptors(live: LiveTrader) -> None:
