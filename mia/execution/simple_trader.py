@@ -51,9 +51,9 @@ class SimpleTrader(PositionKeeper):
     groups : mapping of str to Group
         Groups of the method by name.
     sink : EventSink
-        Told of ``session``, ``analysis``, ``decision``, ``sent``, ``refused``, ``fill``,
-        ``position``, ``managed``, ``closed``, ``unfilled``, ``mark``, ``block``, ``rows`` and
-        ``kill``.
+        Told of ``session``, ``sent`` before an order leaves, ``analysis`` and ``decision`` once it
+        has left, ``refused``, ``fill``, ``position``, ``managed``, ``closed``, ``unfilled``,
+        ``mark``, ``block``, ``rows`` and ``kill``.
     vix : VixSource
     news_window : callable
         See `mia.strategies.session_facts.NewsWindow`.
@@ -324,14 +324,21 @@ class SimpleTrader(PositionKeeper):
         outcome = self.generator.evaluate(context, facts)
         if not isinstance(outcome, Decision):
             return
-        self.sink.publish("analysis", (context, self.state))
-        self.sink.publish("decision", outcome)
-        if outcome.accepted:
-            facts.record_accepted(context.ts)
-            if self._send:
-                self._submit(outcome, context)
+        refusal: OrderRefused | None = None
+        try:
+            if outcome.accepted:
+                facts.record_accepted(context.ts)
+                if self._send:
+                    refusal = self._submit(outcome, context)
+        finally:
+            # Who only looks on waits until the order has left.
+            self.sink.publish("analysis", (context, self.state))
+            self.sink.publish("decision", outcome)
+        if refusal is not None:
+            self._refuse(outcome, context, refusal)
 
-    def _submit(self, decision: Decision, context: Context) -> None:
+    def _submit(self, decision: Decision, context: Context) -> OrderRefused | None:
+        """Send a decision's bracket; return why it was not sent, if it was not."""
         proposal = decision.proposal
         name = trade_id(decision)
         position = Position(
@@ -361,6 +368,10 @@ class SimpleTrader(PositionKeeper):
             self.broker.submit(order)
         except OrderRefused as refusal:
             self.position = None
-            self.sink.publish("refused", (decision, refusal))
-            if refusal.counts:
-                self.kill_switch.record_reject(context.ts, context.session_id)
+            return refusal
+        return None
+
+    def _refuse(self, decision: Decision, context: Context, refusal: OrderRefused) -> None:
+        self.sink.publish("refused", (decision, refusal))
+        if refusal.counts:
+            self.kill_switch.record_reject(context.ts, context.session_id)

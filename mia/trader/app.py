@@ -19,8 +19,6 @@ from mia.config.settings import LoadedSettings, load_settings
 from mia.core.base_types import TradingMode
 from mia.errors import ConfigError, DataError, UsageError
 from mia.performance.recorder import RunRecord
-from mia.performance.results import results_folder
-from mia.trader.demo import run_demo
 from mia.trader.live import LiveTrader
 from mia.trader.live_parts import LiveOptions, gateway_address
 from mia.trader.notes import Notes
@@ -70,6 +68,10 @@ def trade(
             raise UsageError("--live has no place in a simulation: choose another profile")
         if loaded.settings.trading_mode == TradingMode.LIVE.value:
             raise ConfigError("trading_mode live has no place in a simulation: choose paper")
+        # Imported here: a trader that starts need not wait for what writes reports.
+        from mia.performance.results import results_folder
+        from mia.trader.demo import run_demo
+
         with results_folder(out):
             summary = run_demo(loaded, out, console, dry_run=dry_run)
         if as_json:

@@ -12,7 +12,6 @@ from mia.core.base_types import TradingMode
 from mia.core.broker_types import OrderTicket
 from mia.core.ibkr_connector import IbkrConnector
 from mia.core.protocols import EventSink
-from mia.data.calendar import NewsCalendar
 from mia.errors import BrokerError, ConfigError
 from mia.execution.last_gate import PAPER_PREFIX
 from mia.strategies.session_facts import NewsWindow, no_news_calendar
@@ -111,7 +110,12 @@ class LiveVix:
 
 def news_windows(store: str | None) -> NewsWindow:
     """Return the news windows of a calendar that was imported into the store."""
-    calendar = None if store is None else NewsCalendar.load(Path(store))
+    if store is None:
+        return no_news_calendar
+    # Imported here: a start without a store need not wait for what reads one.
+    from mia.data.calendar import NewsCalendar
+
+    calendar = NewsCalendar.load(Path(store))
     if calendar is None or not calendar.spans:
         return no_news_calendar
 
