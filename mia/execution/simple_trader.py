@@ -25,7 +25,7 @@ from mia.execution.cycle_plugs import NoVix, SimulatedMatching, VixSource
 from mia.execution.open_position import Position, trade_id
 from mia.execution.position_keeper import PositionKeeper
 from mia.features.context import context_of
-from mia.features.options_feed import SnapshotSource, give_options
+from mia.features.options_handover import SnapshotSource, give_options
 from mia.strategies.proposals import group
 from mia.strategies.session_facts import NewsWindow, SessionFacts, no_news_calendar
 from mia.strategies.session_hours import session_hours
