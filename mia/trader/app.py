@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,7 +21,7 @@ from mia.core.base_types import TradingMode
 from mia.errors import ConfigError, DataError, UsageError
 from mia.performance.recorder import RunRecord
 from mia.trader.live import LiveTrader
-from mia.trader.live_parts import LiveOptions, gateway_address
+from mia.trader.live_parts import LiveOptions, gateway_address, settle_collector
 from mia.trader.notes import Notes
 from mia.trader.panel import panel, report_lines
 
@@ -124,7 +125,7 @@ def _trade(
             else f"trades come from {feed}, orders go to IBKR",
         ):
             notes.say(line)
-        asyncio.run(watched(trader, record, console))
+        asyncio.run(watched(trader, record, console, settle_collector))
     ticks = trader.session.ticks
     result: dict[str, Any] = {
         "ticks": ticks.accepted,
@@ -148,10 +149,15 @@ def _trade(
         interrupts.stop_as_signalled(trader.stopped_by)
 
 
-async def watched(trader: LiveTrader, record: RunRecord, console: Console) -> None:
+async def watched(
+    trader: LiveTrader,
+    record: RunRecord,
+    console: Console,
+    started: Callable[[], None] = lambda: None,
+) -> None:
     """Run a trader, and show how it does on a terminal."""
     if not console.is_terminal:
-        await trader.run()
+        await trader.run(started)
         return
     with Live(console=console, refresh_per_second=4) as live:
 
@@ -165,6 +171,6 @@ async def watched(trader: LiveTrader, record: RunRecord, console: Console) -> No
 
         task = asyncio.create_task(show())
         try:
-            await trader.run()
+            await trader.run(started)
         finally:
             task.cancel()

@@ -1,5 +1,6 @@
 """Small parts of a live trader: its options, its line for orders, VIX and news."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite, nan
@@ -19,6 +20,7 @@ from mia.trader.feeds import Pace
 
 SECOND = 1_000_000_000
 _DAY = 86_400 * SECOND
+_COLLECTIONS = (5_000, 20, 50)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,17 @@ class LiveOptions:
     now: int | None = None
     end: int | None = None
     pace: Pace | None = None
+
+
+def settle_collector() -> None:
+    """Leave what the start has made out of every later collection; for a process of its own.
+
+    A collection of everything would hold an order up for tens of milliseconds, and what a start
+    leaves behind lives as long as the process.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTIONS)
 
 
 class OrderLine:

@@ -55,11 +55,3 @@ def test_a_name_that_tells_none_asks_for_it(name):
 def test_a_given_contract_is_checked():
     with pytest.raises(FormatError, match="'ES' is not a contract: expected one of ES, MES, NQ"):
         contracts.contract_of_file(Path("ESH20.txt"), "ES")
-
-
-def test_the_third_friday_is_that_of_the_month():
-    assert contracts.third_friday(2019, 3) == date(2019, 3, 15)
-    assert contracts.third_friday(2024, 6) == date(2024, 6, 21)
-    assert contracts.contract_of_month("ES", 2013, 12) == "ESZ13"
-    with pytest.raises(FormatError, match="there is no contract ES 2013-11"):
-        contracts.contract_of_month("ES", 2013, 11)
