@@ -49,6 +49,3 @@ def test_an_expiring_contract_stops_at_half_past_nine() -> None:
 def test_the_third_friday_is_that_of_the_month() -> None:
     assert third_friday(2019, 3) == date(2019, 3, 15)
     assert third_friday(2024, 6) == date(2024, 6, 21)
-    assert contracts.contract_of_month("ES", 2013, 12) == "ESZ13"
-    with pytest.raises(FormatError, match="there is no contract ES 2013-11"):
-        contracts.contract_of_month("ES", 2013, 11)

@@ -6,7 +6,14 @@ import sys
 
 import pytest
 
-SLOW = ("pandas", "pyarrow", "scipy", "mia.data.store", "mia.data.chains", "mia.performance.results")
+SLOW = (
+    "pandas",
+    "pyarrow",
+    "scipy",
+    "mia.data.store",
+    "mia.data.chains",
+    "mia.performance.results",
+)
 
 
 @pytest.mark.parametrize("module", ["mia.trader.app", "mia.trader.live"])

@@ -55,3 +55,9 @@ def test_a_name_that_tells_none_asks_for_it(name):
 def test_a_given_contract_is_checked():
     with pytest.raises(FormatError, match="'ES' is not a contract: expected one of ES, MES, NQ"):
         contracts.contract_of_file(Path("ESH20.txt"), "ES")
+
+
+def test_a_contract_is_named_by_its_month_if_there_is_one():
+    assert contracts.contract_of_month("ES", 2013, 12) == "ESZ13"
+    with pytest.raises(FormatError, match="there is no contract ES 2013-11"):
+        contracts.contract_of_month("ES", 2013, 11)
