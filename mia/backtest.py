@@ -25,7 +25,8 @@ from mia.execution.assembly import fit_settings, market_state, simulated_trader
 from mia.execution.cycle_plugs import VixSource
 from mia.execution.simple_trader import SimpleTrader
 from mia.features.feature_calculator import feature_columns
-from mia.features.options_feed import SnapshotTape, give_options
+from mia.features.options_feed import SnapshotTape
+from mia.features.options_handover import give_options
 from mia.performance.identity import identity
 from mia.performance.lookahead import Observation, Violation, check_lookahead, sample_cuts
 from mia.performance.recorder import RunRecord

@@ -27,7 +27,7 @@ from mia.execution.open_position import Position, trade_id
 from mia.execution.position_keeper import PositionKeeper
 from mia.execution.stage_times import CycleTimes
 from mia.features.context import context_of
-from mia.features.options_feed import SnapshotSource, give_options
+from mia.features.options_handover import SnapshotSource, give_options
 from mia.strategies.proposals import group
 from mia.strategies.session_facts import NewsWindow, SessionFacts, no_news_calendar
 from mia.strategies.session_hours import session_hours
@@ -53,9 +53,9 @@ class SimpleTrader(PositionKeeper):
     groups : mapping of str to Group
         Groups of the method by name.
     sink : EventSink
-        Told of ``session``, ``analysis``, ``decision``, ``sent``, ``refused``, ``fill``,
-        ``position``, ``managed``, ``closed``, ``unfilled``, ``mark``, ``block``, ``rows`` and
-        ``kill``.
+        Told of ``session``, ``sent`` before an order leaves, ``analysis`` and ``decision`` once it
+        has left, ``refused``, ``fill``, ``position``, ``managed``, ``closed``, ``unfilled``,
+        ``mark``, ``block``, ``rows`` and ``kill``.
     vix : VixSource
     news_window : callable
         See `mia.strategies.session_facts.NewsWindow`.
@@ -348,14 +348,21 @@ class SimpleTrader(PositionKeeper):
         outcome = self.generator.evaluate(context, facts)
         if not isinstance(outcome, Decision):
             return
-        self.sink.publish("analysis", (context, self.state))
-        self.sink.publish("decision", outcome)
-        if outcome.accepted:
-            facts.record_accepted(context.ts)
-            if self._send:
-                self._submit(outcome, context)
+        refusal: OrderRefused | None = None
+        try:
+            if outcome.accepted:
+                facts.record_accepted(context.ts)
+                if self._send:
+                    refusal = self._submit(outcome, context)
+        finally:
+            # Who only looks on waits until the order has left.
+            self.sink.publish("analysis", (context, self.state))
+            self.sink.publish("decision", outcome)
+        if refusal is not None:
+            self._refuse(outcome, context, refusal)
 
-    def _submit(self, decision: Decision, context: Context) -> None:
+    def _submit(self, decision: Decision, context: Context) -> OrderRefused | None:
+        """Send a decision's bracket; return why it was not sent, if it was not."""
         proposal = decision.proposal
         name = trade_id(decision)
         position = Position(
@@ -386,8 +393,13 @@ class SimpleTrader(PositionKeeper):
             self.broker.submit(order)
         except OrderRefused as refusal:
             self.position = None
-            self.sink.publish("refused", (decision, refusal))
-            if refusal.counts:
-                self.kill_switch.record_reject(context.ts, context.session_id)
-        if self.times is not None:
-            self.times.orders.add(time.perf_counter_ns() - began)
+            return refusal
+        finally:
+            if self.times is not None:
+                self.times.orders.add(time.perf_counter_ns() - began)
+        return None
+
+    def _refuse(self, decision: Decision, context: Context, refusal: OrderRefused) -> None:
+        self.sink.publish("refused", (decision, refusal))
+        if refusal.counts:
+            self.kill_switch.record_reject(context.ts, context.session_id)

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import mia
@@ -36,7 +36,6 @@ from mia.execution.simple_trader import SimpleTrader
 from mia.execution.world_facts import WorldFacts
 from mia.performance.identity import configuration_hash
 from mia.trader.book_feed import BookFeed
-from mia.trader.chain_feed import ChainFeed, ChainPace
 from mia.trader.feed_choice import OWN_FEEDS, close_delay, require_feed
 from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
 from mia.trader.run_alerts import RunAlerts
@@ -44,6 +43,9 @@ from mia.trader.showing import show_run
 from mia.trader.shown_files import note_limits, note_positioning
 from mia.trader.subscribers import attach_keepers, attach_observers, make_bus
 from mia.trader.uptime import UptimeKeeper
+
+if TYPE_CHECKING:
+    from mia.trader.chain_feed import ChainFeed
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +224,7 @@ class Assembly:
             note=lambda kind, payload, ts: journal.append(kind, payload, ts=ts),
         )
 
-    def _chain_feed(self) -> ChainFeed | None:
+    def _chain_feed(self) -> "ChainFeed | None":
         """Return what follows the options, None if the run does without."""
         live = self.settings.live
         if not self.settings.sources.options or self.options.lockstep:
@@ -230,6 +232,9 @@ class Assembly:
         if live.chain is None:
             log.warning("options stay unknown: live.chain names no chain of yesterday")
             return None
+        # Imported here: a start without options need not wait for what reads chains.
+        from mia.trader.chain_feed import ChainFeed, ChainPace
+
         pace = ChainPace(live.option_lines, live.option_contracts, live.chain_s)
         keep = partial(note_positioning, self.directory.path)
         return ChainFeed(Path(live.chain), self.clock.now, pace, keep)
