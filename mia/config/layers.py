@@ -29,6 +29,8 @@ OTHER_NAMES = frozenset(
         "MIA_FAULT_N",
         "MIA_FAULT_PART",
         "MIA_FAULT_RESULTS",
+        "MIA_FRAME_COUNT",
+        "MIA_FRAME_KILLS",
         "MIA_FUZZ_N",
         "MIA_FUZZ_SECONDS",
         "MIA_FUZZ_SEED",
