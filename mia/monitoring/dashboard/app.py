@@ -17,14 +17,20 @@ from mia.monitoring.dashboard.actions import action_routes
 from mia.monitoring.dashboard.answers import answer
 from mia.monitoring.dashboard.api import api_routes
 from mia.monitoring.dashboard.assets import Assets, load_assets
-from mia.monitoring.dashboard.hub import Hub
+from mia.monitoring.dashboard.hub import SEND_TIMEOUT_S, Hub
 from mia.monitoring.dashboard.pages import login_document, page_routes
 from mia.monitoring.dashboard.security import LOGIN, Security, SecurityGate
 
 _LOGIN_BODY = 4096
 
 
-def create_app(state_dir: Path, security: Security, *, hz: float = 10.0) -> Starlette:
+def create_app(
+    state_dir: Path,
+    security: Security,
+    *,
+    hz: float = 10.0,
+    send_timeout_s: float = SEND_TIMEOUT_S,
+) -> Starlette:
     """Return the dashboard of one state directory.
 
     Parameters
@@ -34,6 +40,8 @@ def create_app(state_dir: Path, security: Security, *, hz: float = 10.0) -> Star
     security : Security
     hz : float
         Frames a second that a browser gets at most.
+    send_timeout_s : float
+        How long a browser may take nothing before it is disconnected.
 
     Raises
     ------
@@ -41,7 +49,7 @@ def create_app(state_dir: Path, security: Security, *, hz: float = 10.0) -> Star
         If a vendored file is not what it was.
     """
     assets = load_assets()
-    hub = Hub(state_dir, hz)
+    hub = Hub(state_dir, hz, send_timeout_s)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -67,6 +75,7 @@ def create_app(state_dir: Path, security: Security, *, hz: float = 10.0) -> Star
         exception_handlers={HTTPException: _say},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
     app.state.hub = hub
     return app
 
@@ -93,7 +102,7 @@ def _login_routes(security: Security, document: str) -> list[BaseRoute]:
                 raise HTTPException(413, "a token is short")
         try:
             token = msgspec.json.decode(body, type=dict[str, str]).get("token", "")
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             raise HTTPException(400, "a login is JSON") from None
         if not security.is_token(token):
             raise HTTPException(401, "that is not the token of this dashboard")
