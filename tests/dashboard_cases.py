@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -21,6 +22,9 @@ from frame_cases import ShownFrames, frame
 from starlette.applications import Starlette
 
 from mia.core.frame import Frame
+from mia.data import state_files
+from mia.data.journal_reader import JournalReader
+from mia.execution.kill_commands import COMMAND_TAKEN
 from mia.monitoring.dashboard.app import create_app
 from mia.monitoring.dashboard.security import Security, new_token
 
@@ -165,6 +169,34 @@ class Trader:
     def __exit__(self, *error: object) -> None:
         self.die()
         self.shown.__exit__(None, None, None)
+
+
+@contextmanager
+def obedient_trader(state: Path, mode: str = "paper") -> Iterator[subprocess.Popen[str]]:
+    """Start `obedient_trader.py`, and kill it in the end."""
+    with subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("obedient_trader.py")), str(state), mode],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    ) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            yield child
+        finally:
+            child.send_signal(signal.SIGCONT)
+            child.kill()
+
+
+def taken(state: Path) -> list[dict[str, Any]]:
+    """Return what the trader's journal says of the commands that it took.
+
+    A signal that comes after its file was taken counts as a halt of its own; it is left out.
+    """
+    with JournalReader(state / state_files.JOURNAL) as reader:
+        events = [event.payload for event in reader.events() if event.kind == COMMAND_TAKEN]
+    return [event for event in events if event["identity"] != "signal"]
 
 
 @contextmanager

@@ -3,49 +3,21 @@
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
-from dashboard_cases import ENVIRONMENT, served_dashboard
+from dashboard_cases import obedient_trader as trader
+from dashboard_cases import served_dashboard, taken
 from frame_cases import ShownFrames, frame
 
 from mia.data import state_files
-from mia.data.journal_reader import JournalReader
-from mia.execution.kill_commands import COMMAND_TAKEN
 from mia.monitoring.dashboard.actions import ORDERS
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and locks of POSIX")
-TRADER = Path(__file__).parents[2] / "obedient_trader.py"
-
-
-@contextmanager
-def trader(state, mode="paper"):
-    with subprocess.Popen(
-        [sys.executable, str(TRADER), str(state), mode],
-        stdout=subprocess.PIPE,
-        text=True,
-        env=ENVIRONMENT,
-    ) as child:
-        try:
-            assert child.stdout is not None
-            assert child.stdout.readline() == "ready\n"
-            yield child
-        finally:
-            child.send_signal(signal.SIGCONT)
-            child.kill()
 
 
 def orders(state):
     return [json.loads(line) for line in (state / ORDERS).read_text().splitlines()]
-
-
-def taken(state):
-    with JournalReader(state / state_files.JOURNAL) as reader:
-        return [event.payload for event in reader.events() if event.kind == COMMAND_TAKEN]
 
 
 def test_an_order_reaches_the_trader_and_its_journal_with_who_gave_it(tmp_path) -> None:
