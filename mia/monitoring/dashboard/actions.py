@@ -24,7 +24,7 @@ from starlette.routing import BaseRoute, Route
 from mia.monitoring.dashboard.answers import answer
 from mia.monitoring.dashboard.sight import Life, Sight
 
-ORDERS = "dashboard.orders.ndjson"
+ORDERS = "web_orders.ndjson"
 """Of the state directory: who ordered what from the page, and what came of it."""
 
 CONFIRMATIONS = {"halt": "HALT", "flatten": "FLATTEN", "resume": "RESUME"}

@@ -414,6 +414,6 @@ def test_a_login_takes_as_long_for_a_token_that_is_nearly_right() -> None:
 def test_the_state_directory_gets_nothing_that_others_could_read(dashboard, state) -> None:
     with dashboard.client() as client:
         client.post("/api/actions/halt", json={"confirm": "no"})
-    files = [path for path in state.iterdir() if path.name.startswith("dashboard")]
+    files = [path for path in state.iterdir() if path.name.startswith("web")]
     assert files
     assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in files)
