@@ -25,15 +25,20 @@ def dashboard(
     port: Annotated[
         int | None, typer.Option(min=0, max=65535, help="dashboard.port; 0 takes any free one.")
     ] = None,
+    results: Annotated[Path, typer.Option(help="Folder of stored runs to list.")] = Path("results"),
+    chain: Annotated[
+        Path | None,
+        typer.Option(help="Option chain or archive to show; live.chain otherwise."),
+    ] = None,
     quiet: QuietOption = False,
 ) -> None:
     """Show a trader in the browser until interrupted; it may run, or not.
 
     Example: mia dashboard --state-dir results/demo/state
     """
-    from mia.cli.state_choice import chosen_state
     from mia.config.settings import load_settings
     from mia.monitoring.dashboard.server import Where, serve
+    from mia.monitoring.state_choice import chosen_state
 
     loaded = load_settings(config, assignments or ())
     chosen = loaded.settings.dashboard
@@ -54,6 +59,8 @@ def dashboard(
         where,
         lambda line: print(line, flush=True),
         hz=chosen.hz,
+        results=results.expanduser(),
+        chain=_path(loaded.settings.live.chain) if chain is None else chain.expanduser(),
     )
     if number:
         interrupts.stop_as_signalled(number)

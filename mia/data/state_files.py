@@ -16,6 +16,12 @@ KILL_TAKEN = "kill.taken"
 KILL_ACK = "kill.ack"
 ARM = "arm"
 JOURNAL = "journal.db"
+LIMITS = "limits.json"
+"""Limits in force in the newest run, with the layer that set each, for screens."""
+
+POSITIONING = "positioning.json"
+"""What the newest option chain of a run says, for screens."""
+
 
 COMMANDS = ("halt", "flatten", "reset")
 KILL_STATE = "kill.state"

@@ -65,9 +65,15 @@ class BookFeed:
         self._pending = False
         self.used = self.unused = 0
 
-    def depth(self) -> DepthBook | None:
-        """Return the book as it stands, None while it is not fit for use."""
-        return self._book if self._used_at is not None else None
+    def levels(self) -> tuple[list[list[int]], list[list[int]]]:
+        """Return bids and asks from the best outward, empty while the book is not fit for use.
+
+        They are those of the connection: valid until it brings the next change.
+        """
+        book = self._book
+        return (
+            (book.bids, book.asks) if book is not None and self._used_at is not None else ([], [])
+        )
 
     async def open(self, market: IbkrConnector, contract: FutureContract) -> bool:
         """Subscribe; a refusal is a line in the log, and the book stays unknown."""

@@ -52,7 +52,7 @@ class FramePublisher:
             return
         began = time.perf_counter_ns()
         try:
-            if not writer.write(self._source.frame()):
+            if not writer.write_joined(*self._source.frame()):
                 self._source.counts.add("frames_dropped")
                 self._say("a frame was too large to be shown")
         except Exception as error:
@@ -70,6 +70,7 @@ class FramePublisher:
 
     def close(self) -> None:
         """Show the last frame, and let go."""
+        self._source.refresh()
         self.publish()
         self._file.close()
         if self._writer is not None:

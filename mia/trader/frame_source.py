@@ -1,11 +1,11 @@
 """The frame, filled from what the trader consists of.
 
-Ten times a second is often enough for the eye, and too often for work that changes nothing: each
-part is kept as the bytes that it became, and made anew when what it is made of has changed.
+Ten times a second is often enough for the eye, and too often for work that changes nothing. A
+frame has a head, which is made anew once a second, after an event and after a change of an order,
+and kept as bytes meanwhile, and a tail of what moves with every tick.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -15,14 +15,24 @@ import msgspec
 from mia.config.instruments import INSTRUMENTS
 from mia.core import sessions
 from mia.core.base_types import MISSING_PRICE
-from mia.core.event_bus import ALL, EventBus
-from mia.core.frame import SCHEMA, Book, Day, Feed, Held, Links, Model, Stage
-from mia.core.ibkr.streams import DepthBook
+from mia.core.event_bus import EventBus
+from mia.core.frame import (
+    SCHEMA,
+    Battle,
+    Day,
+    Feed,
+    Held,
+    Levels,
+    Links,
+    Model,
+    Signal,
+    Stage,
+)
 from mia.core.protocols import Clock
 from mia.core.trading_types import Decision
-from mia.execution.kill_switch import Exposure
 from mia.execution.live_session import LiveSession
 from mia.execution.stage_times import CycleTimes
+from mia.trader.book_feed import BookFeed
 from mia.trader.closed_bars import ClosedBars
 from mia.trader.day_count import DayCount
 from mia.trader.frame_parts import (
@@ -33,13 +43,11 @@ from mia.trader.frame_parts import (
     orders_of,
     signal_of,
 )
-from mia.trader.run_counts import RunCounts
+from mia.trader.run_counts import TOPICS, RunCounts
 
 SECOND = 1_000_000_000
 _NULL = msgspec.Raw(b"null")
-_NONE = msgspec.Raw(b"[]")
 _BLANK = msgspec.Raw(b"{}")
-_DEPTH = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +74,9 @@ class RunIdentity:
     started_ts: int
 
 
-class _Shown(msgspec.Struct):
-    """A `mia.core.frame.Frame` of which most is encoded already; the same names."""
+class _Head(msgspec.Struct):
+    """What of a `mia.core.frame.Frame` changes seldom; the same names."""
 
-    seq: int
-    ts: int
-    wall_ts: int
     started_ts: int
     run_id: str
     version: str
@@ -81,25 +86,43 @@ class _Shown(msgspec.Struct):
     dry_run: bool
     account: str
     symbol: str
-    contract: str
-    state: str
-    state_reasons: list[str]
-    ready: bool
-    ready_s: float
-    session_s: float
-    links: msgspec.Raw
-    feed: Feed
-    day: Day
-    book: msgspec.Raw
-    levels: msgspec.Raw
-    battle: msgspec.Raw
-    held: msgspec.Raw
-    signal: msgspec.Raw
-    orders: msgspec.Raw
-    counters: msgspec.Raw
-    stages: msgspec.Raw
-    model: msgspec.Raw
-    schema: int
+    schema: int = SCHEMA
+    contract: str = ""
+    state: str = "NORMAL"
+    state_reasons: list[str] = []
+    ready: bool = False
+    links: Links = msgspec.field(default_factory=Links)
+    levels: msgspec.Raw = _BLANK
+    battle: msgspec.Raw = _BLANK
+    signal: msgspec.Raw = _NULL
+    orders: list[Any] = []
+    counters: dict[str, int] = {}
+    stages: dict[str, Stage] = {}
+    model: Model = msgspec.field(default_factory=Model)
+
+
+class _Book(msgspec.Struct):
+    """A `mia.core.frame.Book` whose levels are those of the connection."""
+
+    last: int | None = None
+    bid: int | None = None
+    ask: int | None = None
+    bids: list[list[int]] = []
+    asks: list[list[int]] = []
+
+
+class _Tail(msgspec.Struct):
+    """The rest of it."""
+
+    seq: int = 0
+    ts: int = 0
+    wall_ts: int = 0
+    ready_s: float = 0.0
+    session_s: float = 0.0
+    feed: Feed = msgspec.field(default_factory=Feed)
+    day: Day = msgspec.field(default_factory=Day)
+    book: _Book = msgspec.field(default_factory=_Book)
+    held: Held | None = None
 
 
 class FrameSource:
@@ -116,8 +139,7 @@ class FrameSource:
         Of the market.
     bus : EventBus
         Whose events are counted.
-    depth : callable, optional
-        Returns the order book if it can be believed now.
+    book : BookFeed, optional
 
     Attributes
     ----------
@@ -137,32 +159,30 @@ class FrameSource:
         day: DayCount,
         clock: Clock,
         bus: EventBus,
-        depth: Callable[[], DepthBook | None] | None = None,
+        book: BookFeed | None = None,
     ) -> None:
-        self._identity = identity
         self._session = session
         self._times = times
         self._bars = bars
         self._day = day
         self._clock = clock
-        self._depth = depth
+        self._book = book
         self.counts = RunCounts()
         self.feed_name = identity.feed
         self.model = Model()
-        self._encoder = msgspec.json.Encoder()
+        self._encode = msgspec.json.Encoder().encode
         self._decision: Decision | None = None
-        self._decisions = 0
-        self._keys: dict[str, Any] = {}
-        self._parts: dict[str, msgspec.Raw] = {}
-        self._ready_s = self._session_s = 0.0
+        self._happened = True
+        self._was_ready = False
+        self._second = -1
+        self._revision = -1
+        self._close: tuple[int, int, float | None] = (0, 0, None)
         self._at = time.monotonic()
-        self._spans: list[tuple[int, int]] = []
-        self._session_id = 0
-        self._until = 0
-        self._shown = _Shown(
-            0,
-            0,
-            0,
+        self._market_open = False
+        self._calendar = MarketHours()
+        self._moves = False
+        self._head_bytes = b""
+        self._head = _Head(
             identity.started_ts,
             identity.run_id,
             identity.version,
@@ -172,228 +192,188 @@ class FrameSource:
             identity.dry_run,
             identity.account,
             identity.symbol,
-            "",
-            "NORMAL",
-            [],
-            False,
-            0.0,
-            0.0,
-            _BLANK,
-            Feed(),
-            Day(),
-            _BLANK,
-            _BLANK,
-            _BLANK,
-            _NULL,
-            _NULL,
-            _NONE,
-            _BLANK,
-            _BLANK,
-            _BLANK,
-            SCHEMA,
         )
-        bus.subscribe(ALL, self._on_event, "screen")
+        self._tail = _Tail()
+        for topic in TOPICS:
+            bus.subscribe(topic, self._on_event, "screen")
+        bus.subscribe("block", self._on_block, "screen")
+        bus.subscribe("mark", self._on_mark, "screen")
+
+    def _on_block(self, topic: str, event: Any) -> None:
+        if self._session.is_ready and self._bars.look():
+            self._happened = True
+
+    def _on_mark(self, topic: str, event: Any) -> None:
+        self._bars.on_mark(event)
 
     def _on_event(self, topic: str, event: Any) -> None:
-        if topic != "link" or self._session.is_ready:
-            self.counts.publish(topic, event)
-        if topic == "block":
-            if self._session.is_ready:
-                self._bars.look()
-        elif topic == "decision":
+        self._happened = True
+        if topic == "link" and not self._session.is_ready:
+            # Neither the start nor the end of a run is a loss.
+            return
+        self.counts.publish(topic, event)
+        if topic == "decision":
             self._decision = event
-            self._decisions += 1
         elif topic == "fill":
             self._bars.on_fill(event)
-        elif topic == "mark":
-            self._bars.on_mark(event)
         elif topic == "closed":
             self._day.take(event)
-        elif topic == "reconciled":
-            self.counts.on_reconciled(event, self._clock.now())
+        elif topic == "reconciled" and event.complete:
+            self.counts.reconciled_at = self._clock.now()
 
-    def frame(self) -> bytes:
-        """Return the frame as it is now, encoded."""
-        shown, session = self._shown, self._session
-        trader, now, at = session.trader, self._clock.now(), time.monotonic()
-        if session.is_ready:
-            self._bars.look()
-        self.counts.settle()
-        fault = session.data_fault()
-        shown.seq += 1
-        shown.ts = now
-        shown.wall_ts = time.time_ns()
-        shown.contract = session.ticks.contract
-        causes = trader.kill_switch.causes
-        shown.state = trader.kill_switch.state.name
-        shown.state_reasons = (
-            [cause.rule.value for cause in sorted(causes.values(), key=lambda cause: -cause.state)]
-            if causes
-            else []
-        )
-        shown.ready = session.is_ready and not fault and not session.manager.why_no_risk
-        self._count_time(now, at - self._at, shown.ready)
+    def refresh(self) -> None:
+        """Let the next frame be made anew as a whole."""
+        self._happened = True
+
+    def frame(self) -> tuple[bytes, bytes]:
+        """Return head and tail of the frame as it is now: joined they are its JSON."""
+        session, tail = self._session, self._tail
+        now, at = self._clock.now(), time.monotonic()
+        tail.seq += 1
+        tail.ts = now
+        tail.wall_ts = time.time_ns()
+        second = int(at)
+        if (
+            self._happened
+            or second != self._second
+            or session.manager.ledger.revision != self._revision
+        ):
+            self._second = second
+            self._renew(now)
+        elif self._moves:
+            self._set_position()
+        if self._market_open:
+            passed = at - self._at
+            tail.session_s += passed
+            if self._head.ready:
+                tail.ready_s += passed
         self._at = at
-        shown.ready_s, shown.session_s = round(self._ready_s, 3), round(self._session_s, 3)
+        self._set_market(at)
+        return self._head_bytes, self._encode(tail)[1:]
+
+    def _set_market(self, at: float) -> None:
+        """Show what the feed brings."""
+        session, tail = self._session, self._tail
+        ticks, feed, book = session.ticks, tail.feed, tail.book
+        feed.ticks = ticks.accepted
+        feed.newest_at = ticks.newest or None
+        if session.heard_at:
+            feed.age_s = at - session.heard_at
+        bid, ask = ticks.bid, ticks.ask
+        book.last = session.status.last_price
+        book.bid = None if bid == MISSING_PRICE else bid
+        book.ask = None if ask == MISSING_PRICE else ask
+        if self._book is not None:
+            book.bids, book.asks = self._book.levels()
+
+    def _set_position(self) -> None:
+        """Show what moves with the price while something is held or works."""
+        session, day = self._session, self._tail.day
+        trader = session.trader
         exposure = trader.exposure()
-        self._set_links()
-        shown.feed = self._feed(at, fault)
-        shown.day = self._day_of(exposure)
-        self._set_book()
-        self._set_market(now)
-        self._set_orders(exposure.open_pnl)
-        self._set_rare(at)
-        parts = self._parts
-        shown.links = parts["links"]
-        shown.book = parts["book"]
-        shown.levels = parts.get("levels", _BLANK)
-        shown.battle = parts.get("battle", _BLANK)
-        shown.held, shown.orders = parts["held"], parts["orders"]
-        shown.signal = parts.get("signal", _NULL)
-        shown.counters, shown.stages, shown.model = (
-            parts["counters"],
-            parts["stages"],
-            parts["model"],
-        )
-        return self._encoder.encode(shown)
+        day.realized_pnl, day.open_pnl = exposure.realized, exposure.open_pnl
+        day.worst_pnl = exposure.realized + min(exposure.open_pnl, exposure.worst_pnl)
+        if self._tail.held is not None:
+            self._tail.held.open_pnl = exposure.open_pnl
+            if trader.position is None:
+                self._tail.held = self._held_beside()
 
-    def _is_new(self, name: str, key: Any) -> bool:
-        if self._keys.get(name, self) == key:
-            return False
-        self._keys[name] = key
-        return True
-
-    def _keep(self, name: str, part: object) -> None:
-        self._parts[name] = msgspec.Raw(self._encoder.encode(part))
-
-    def _count_time(self, now: int, passed: float, ready: bool) -> None:
-        if now >= self._until or not self._session_id:
-            self._session_id = sessions.session_id(now)
-            self._spans = (
-                sessions.expected_intervals(self._session_id)
-                if sessions.is_trading_day(self._session_id)
-                else []
-            )
-            day = sessions.session_table(self._session_id, self._session_id)
-            self._until = int(day["t_end"][0])
-        if any(start <= now < end for start, end in self._spans):
-            self._session_s += passed
-            if ready:
-                self._ready_s += passed
-
-    def _set_links(self) -> None:
-        session, counts = self._session, self.counts
-        key = (
-            session.manager.link.value,
+    def _renew(self, now: int) -> None:
+        """Make the head anew, and what of the tail does not move with the ticks."""
+        session, head, tail = self._session, self._head, self._tail
+        trader, manager, counts = session.trader, session.manager, self.counts
+        self._happened = False
+        # What was learned before the start is drawn at once and not as it is learned.
+        self._was_ready = self._was_ready or session.is_ready
+        if self._was_ready:
+            self._bars.look()
+        counts.settle()
+        switch = trader.kill_switch
+        causes = sorted(switch.causes.values(), key=lambda cause: -cause.state)
+        head.contract = session.ticks.contract
+        head.state = switch.state.name
+        head.state_reasons = [cause.rule.value for cause in causes]
+        fault = session.data_fault()
+        head.ready = session.is_ready and not fault and not manager.why_no_risk
+        head.links = Links(
+            manager.link.value,
             session.market_link.value,
             counts.reconciled_at,
             counts.mismatches,
             counts.reconnects,
         )
-        if self._is_new("links", key):
-            self._keep("links", Links(*key))
+        self._revision = manager.ledger.revision
+        head.orders = orders_of(manager.ledger.live())
+        counts.by_name["bars"] = self._bars.count
+        counts.by_name["frames"] = tail.seq
+        head.counters = counts.by_name
+        stages = self._times.named()
+        head.stages = {name: Stage(one.counts, one.total_ns) for name, one in stages.items()}
+        head.model = self.model
+        self._set_close(now)
+        if self._decision is not None:
+            head.signal = self._raw(signal_of(self._decision))
+            self._decision = None
+        feed = tail.feed
+        feed.name, feed.fault, feed.holes = self.feed_name, fault, counts.holes
+        feed.bad_ticks = sum(session.ticks.refused.values())
+        self._market_open = self._calendar.is_open(now)
+        self._set_day(now)
+        self._head_bytes = self._encode(head)[:-1] + b","
 
-    def _feed(self, at: float, fault: str) -> Feed:
-        session = self._session
-        ticks, heard = session.ticks, session.heard_at
-        return Feed(
-            self.feed_name,
-            ticks.newest or None,
-            round(at - heard, 3) if heard else None,
-            fault,
-            ticks.accepted,
-            sum(ticks.refused.values()),
-            self.counts.holes,
-        )
+    def _raw(self, part: Signal | Levels | Battle) -> msgspec.Raw:
+        return msgspec.Raw(self._encode(part))
 
-    def _day_of(self, exposure: Exposure) -> Day:
-        trader, risk = self._session.trader, self._session.trader.risk
-        # The account's day ends with the first close of the next one that is decided upon.
-        session_id = risk.session_id or self._session_id
-        trades, wins = self._day.of(session_id)
-        return Day(
-            session_id,
-            exposure.realized,
-            exposure.open_pnl,
-            exposure.realized + min(exposure.open_pnl, exposure.worst_pnl),
-            trader.limits.daily_loss_usd,
-            trades,
-            wins,
-            risk.equity,
-            risk.equity_high,
-        )
-
-    def _set_book(self) -> None:
-        session = self._session
-        ticks, last = session.ticks, session.status.last_price
-        depth = None if self._depth is None else self._depth()
-        bids: list[tuple[int, int]] = []
-        asks: list[tuple[int, int]] = []
-        if depth is not None:
-            bids = [(price, size) for price, size in depth.bids[:_DEPTH]]
-            asks = [(price, size) for price, size in depth.asks[:_DEPTH]]
-        key = (last, ticks.bid, ticks.ask, bids, asks)
-        if self._is_new("book", key):
-            bid = None if ticks.bid == MISSING_PRICE else ticks.bid
-            ask = None if ticks.ask == MISSING_PRICE else ticks.ask
-            self._keep("book", Book(last, bid, ask, bids, asks))
-
-    def _set_market(self, now: int) -> None:
+    def _set_close(self, now: int) -> None:
         """Show what the newest close computed."""
-        state, vix = self._session.trader.state, self._session.trader.vix.at(now)
-        level = vix if isfinite(vix) else None
-        if not self._is_new("battle", (state.session_id, state.primary.count, level)):
-            return
-        row = state.newest
-        if row is None:
-            return
-        self._keep("levels", levels_of(row, self._bars.day_before))
-        self._keep("battle", battle_of(row, vix))
+        trader = self._session.trader
+        state, vix = trader.state, trader.vix.at(now)
+        close = (state.session_id, state.primary.count, vix if isfinite(vix) else None)
+        if close != self._close and (row := state.newest) is not None:
+            self._close = close
+            self._head.levels = self._raw(levels_of(row, self._bars.day_before))
+            self._head.battle = self._raw(battle_of(row, vix))
 
-    def _set_orders(self, open_pnl: float) -> None:
-        session = self._session
-        ledger, position = session.manager.ledger, session.trader.position
-        price = session.manager.last_price
-        moving = open_pnl if position is not None else price
-        if not self._is_new("held", (ledger.revision, _terms(position), moving)):
-            return
-        live = ledger.live()
-        if self._is_new("orders", ledger.revision):
-            self._keep("orders", orders_of(live))
-        held: Held | None = None
-        if position is not None:
-            held = held_of(position, ledger.brackets.get(position.trade_id), open_pnl)
+    def _set_day(self, now: int) -> None:
+        trader, tail, risk = self._session.trader, self._tail, self._session.trader.risk
+        ledger, position = self._session.manager.ledger, trader.position
+        day = tail.day
+        # The account's day ends with the first close of the next one that is decided upon.
+        day.session_id = risk.session_id or sessions.session_id(now)
+        day.trades, day.wins = self._day.of(day.session_id)
+        day.loss_limit = trader.limits.daily_loss_usd
+        day.equity, day.equity_high = risk.equity, risk.equity_high
+        if position is None:
+            tail.held = self._held_beside()
         else:
-            for bracket in live:
-                if bracket.position:
-                    tick_value = INSTRUMENTS[bracket.order.symbol].tick_value
-                    held = held_beside(bracket, price, tick_value)
-                    break
-        self._keep("held", held)
+            open_pnl = trader.exposure().open_pnl
+            tail.held = held_of(position, ledger.brackets.get(position.trade_id), open_pnl)
+        self._moves = tail.held is not None
+        self._set_position()
 
-    def _set_rare(self, at: float) -> None:
-        """Show what changes seldom, or need not be newer than a second."""
-        if self._decision is not None and self._is_new("signal", self._decisions):
-            self._keep("signal", signal_of(self._decision))
-        counts, second = self.counts, int(at)
-        if self._is_new("counters", (counts.revision, second)):
-            counts.by_name["bars"] = self._bars.count
-            counts.by_name["frames"] = self._shown.seq
-            self._keep("counters", counts.by_name)
-        if self._is_new("stages", second):
-            stages = self._times.named()
-            self._keep(
-                "stages",
-                {name: Stage(one.counts, one.total_ns) for name, one in stages.items()},
-            )
-        if self._is_new("model", msgspec.structs.astuple(self.model)):
-            self._keep("model", self.model)
-
-
-def _terms(position: Any) -> tuple[Any, ...] | None:
-    """Return what is shown of a position beside its price and its orders."""
-    if position is None:
+    def _held_beside(self) -> Held | None:
+        """Return a position of ours that the cycle does not manage, if there is one."""
+        manager = self._session.manager
+        for bracket in manager.ledger.live():
+            if bracket.position:
+                tick_value = INSTRUMENTS[bracket.order.symbol].tick_value
+                return held_beside(bracket, manager.last_price, tick_value)
         return None
-    trade = position.trade
-    bars = None if trade is None else (trade.bars_held, trade.stop)
-    return (position.trade_id, position.filled, position.closed, bars)
+
+
+class MarketHours:
+    """The spans of trading around an instant, by the calendar."""
+
+    def __init__(self) -> None:
+        self._spans: list[tuple[int, int]] = []
+        self._since = self._until = 0
+
+    def is_open(self, now: int) -> bool:
+        """Whether the market trades at an instant, ns UTC."""
+        if not self._since <= now < self._until:
+            session_id = sessions.session_id(now)
+            day = sessions.session_table(session_id, session_id)[0]
+            self._since, self._until = int(day["t_open"]), int(day["t_end"])
+            trades = sessions.is_trading_day(session_id)
+            self._spans = sessions.expected_intervals(session_id) if trades else []
+        return any(start <= now < end for start, end in self._spans)

@@ -10,6 +10,12 @@ from mia.execution.open_position import Position
 from mia.execution.orders.states import Alarm, Trouble
 from mia.execution.reconciler import Reconciliation
 
+TOPICS = (
+    *("decision", "sent", "refused", "fill", "unfilled", "closed", "alarm", "command", "hole"),
+    *("link", "reconciled", "kill", "ready", "managed", "corrected"),
+)
+"""Events after which a screen has something new to show, those counted here among them."""
+
 _PLAIN = ("decisions", "accepted", "bars", "fills", "trades", "rejects", "alarms", "commands")
 _OUTCOMES = ("sent", "filled", "refused", "unfilled")
 _SIDES = {1: "buy", -1: "sell"}
@@ -29,9 +35,7 @@ class RunCounts:
         How often a connection was lost; whoever publishes leaves out those of start and end.
     holes : int
     reconciled_at : int or None
-        ns UTC.
-    revision : int
-        Rises with every change.
+        When the book was last made equal to the broker's, ns UTC; set from outside.
     """
 
     def __init__(self) -> None:
@@ -39,7 +43,7 @@ class RunCounts:
         for side in _SIDES.values():
             self.by_name |= {f"orders_{side}_{outcome}": 0 for outcome in _OUTCOMES}
         self.by_name |= {"frames": 0, "frames_dropped": 0}
-        self.reconnects = self.holes = self.revision = 0
+        self.reconnects = self.holes = 0
         self.reconciled_at: int | None = None
         self._differed: set[str] = set()
         self._ready = {"market": True, "orders": True}
@@ -56,6 +60,7 @@ class RunCounts:
             "command": self._on_command,
             "hole": self._on_hole,
             "link": self._on_link,
+            "reconciled": self._on_reconciled,
         }
 
     @property
@@ -68,16 +73,6 @@ class RunCounts:
         take = self._take.get(topic)
         if take is not None:
             take(event)
-            self.revision += 1
-
-    def on_reconciled(self, result: Reconciliation, now: int) -> None:
-        """Take the outcome of a reconciliation at an instant, ns UTC."""
-        if result.complete:
-            self.reconciled_at = now
-        self._differed.update(
-            result.adopted, result.vanished, result.inferred, result.foreign, result.quarantined
-        )
-        self.revision += 1
 
     def settle(self) -> None:
         """Count as sent what was not refused while it was being sent."""
@@ -88,7 +83,6 @@ class RunCounts:
     def add(self, name: str, times: int = 1) -> None:
         """Count something by its name."""
         self.by_name[name] = self.by_name.get(name, 0) + times
-        self.revision += 1
 
     def _add(self, side: int, outcome: str) -> None:
         self.by_name[f"orders_{_SIDES[int(side)]}_{outcome}"] += 1
@@ -134,3 +128,8 @@ class RunCounts:
         ready = state is LinkState.READY
         self.reconnects += self._ready[name] and not ready
         self._ready[name] = ready
+
+    def _on_reconciled(self, result: Reconciliation) -> None:
+        self._differed.update(
+            result.adopted, result.vanished, result.inferred, result.foreign, result.quarantined
+        )

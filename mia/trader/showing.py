@@ -70,7 +70,7 @@ def show_run(
         DayCount(past),
         clock,
         bus,
-        None if book is None else book.depth,
+        book,
     )
     publisher = FramePublisher(directory, source, file, times.frame)
     stack.callback(publisher.close)

@@ -26,18 +26,20 @@ from mia.config.settings import load_settings
 from mia.errors import MiaError
 from mia.trader.live import LiveTrader
 from mia.trader.live_parts import LiveOptions
+from mia.trader.start_up import StartUp
 
 ACCOUNT = "DU1234567"
+FIXED = ("feed=ibkr", "backup.every_h=0")
 
 
 def say(event: str, **more: object) -> None:
     print(json.dumps({"event": event, "at": time.monotonic(), **more}), flush=True)
 
 
-class _Cold(LiveTrader):
+class _Cold(StartUp):
     """Does not learn the past: started often, it would run into the gateway's pace."""
 
-    async def _prepare(self, *parts: object) -> None:
+    async def prepare(self, *parts: object) -> None:
         del parts
 
 
@@ -79,7 +81,7 @@ def main(wish: dict[str, Any]) -> int:
     say("start")
     loaded = load_settings(
         "paper",
-        ["feed=ibkr", f"ibkr.port={wish['port']}", f"ibkr.account={ACCOUNT}", *wish["settings"]],
+        [*FIXED, f"ibkr.port={wish['port']}", f"ibkr.account={ACCOUNT}", *wish["settings"]],
         env_file=Path("no such file"),
         environ={},
     )
@@ -103,8 +105,9 @@ def main(wish: dict[str, Any]) -> int:
     )
     try:
         with ExitStack() as stack:
-            kind = _Cold if wish.get("cold") else LiveTrader
-            trader = kind(loaded, options, stack)
+            trader = LiveTrader(loaded, options, stack)
+            if wish.get("cold"):
+                trader.start_up = _Cold(trader)
             strategy = EagerStrategy(trader, wish)
 
             def ready() -> None:

@@ -20,6 +20,7 @@ from mia.monitoring.dashboard.assets import Assets, load_assets
 from mia.monitoring.dashboard.hub import SEND_TIMEOUT_S, Hub
 from mia.monitoring.dashboard.pages import login_document, page_routes
 from mia.monitoring.dashboard.security import LOGIN, Security, SecurityGate
+from mia.monitoring.dashboard.views.routes import Sources, view_routes
 
 _LOGIN_BODY = 4096
 
@@ -30,6 +31,8 @@ def create_app(
     *,
     hz: float = 10.0,
     send_timeout_s: float = SEND_TIMEOUT_S,
+    results: Path = Path("results"),
+    chain: Path | None = None,
 ) -> Starlette:
     """Return the dashboard of one state directory.
 
@@ -42,6 +45,10 @@ def create_app(
         Frames a second that a browser gets at most.
     send_timeout_s : float
         How long a browser may take nothing before it is disconnected.
+    results : Path
+        Folder of stored runs; it need not exist.
+    chain : Path, optional
+        An option chain, or an archive of them, to show beside the trader's own.
 
     Raises
     ------
@@ -68,6 +75,7 @@ def create_app(
         WebSocketRoute("/ws", hub.serve),
         *api_routes(state_dir),
         *action_routes(state_dir, lambda: hub.sight),
+        *view_routes(Sources(state_dir, results, chain, lambda: hub.sight)),
     ]
     app = Starlette(
         routes=routes,

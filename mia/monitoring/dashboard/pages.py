@@ -32,7 +32,15 @@ class Page:
     script: str
 
 
-PAGES: tuple[Page, ...] = (Page("/", "Overview", "pages/overview.js"),)
+PAGES: tuple[Page, ...] = (
+    Page("/", "Overview", "pages/overview.js"),
+    Page("/performance", "Performance", "pages/performance.js"),
+    Page("/options", "Options", "pages/options.js"),
+    Page("/limits", "Risk limits", "pages/limits.js"),
+    Page("/health", "Health", "pages/health.js"),
+    Page("/model", "Model", "pages/model.js"),
+    Page("/backtests", "Backtests", "pages/backtests.js"),
+)
 """In the order of the navigation; to add a page, add a line here and its module."""
 
 

@@ -44,7 +44,15 @@ class Where:
     names: Sequence[str] = ()
 
 
-def serve(state_dir: Path, where: Where, say: Callable[[str], None], *, hz: float = 10.0) -> int:
+def serve(
+    state_dir: Path,
+    where: Where,
+    say: Callable[[str], None],
+    *,
+    hz: float = 10.0,
+    results: Path = Path("results"),
+    chain: Path | None = None,
+) -> int:
     """Serve until a signal comes; return its number, 0 if there was none.
 
     Parameters
@@ -53,7 +61,8 @@ def serve(state_dir: Path, where: Where, say: Callable[[str], None], *, hz: floa
     where : Where
     say : callable
         Takes lines for the person who started it; one of them holds the token.
-    hz : float
+    hz, results, chain
+        See `create_app`.
 
     Raises
     ------
@@ -67,7 +76,7 @@ def serve(state_dir: Path, where: Where, say: Callable[[str], None], *, hz: floa
     with listener:
         security = Security(token, allowed_hosts(where, listener), where.certificate is not None)
         config = uvicorn.Config(
-            create_app(state_dir, security, hz=hz),
+            create_app(state_dir, security, hz=hz, results=results, chain=chain),
             log_config=None,
             access_log=False,
             server_header=False,
