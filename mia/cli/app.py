@@ -17,6 +17,7 @@ from mia.cli import (
     health,
     kill,
     metrics,
+    monitor,
     options,
     report,
     snapshots,
@@ -38,6 +39,7 @@ app.command()(gateway.gateway)
 app.command()(metrics.metrics)
 app.command()(watch.watch)
 app.command()(doctor.doctor)
+app.command()(monitor.monitor)
 for passed_on in (trade.trade, kill.kill, health.health):
     app.command(
         context_settings={

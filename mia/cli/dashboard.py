@@ -36,9 +36,9 @@ def dashboard(
 
     Example: mia dashboard --state-dir results/demo/state
     """
-    from mia.cli.state_choice import chosen_state
     from mia.config.settings import load_settings
     from mia.monitoring.dashboard.server import Where, serve
+    from mia.monitoring.state_choice import chosen_state
 
     loaded = load_settings(config, assignments or ())
     chosen = loaded.settings.dashboard
