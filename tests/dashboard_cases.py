@@ -61,7 +61,9 @@ class RunningDashboard:
 
 
 @contextmanager
-def running_dashboard(state_dir: Path, *options: str, token: str = "") -> Iterator[RunningDashboard]:
+def running_dashboard(
+    state_dir: Path, *options: str, token: str = ""
+) -> Iterator[RunningDashboard]:
     """Start ``mia dashboard`` on a free port, and end it."""
     arguments = ["dashboard", "--state-dir", str(state_dir)]
     if "--port" not in options:
@@ -145,15 +147,19 @@ def browser_page(
         page.on("pageerror", lambda error: page.faults.append(f"error: {error}"))
         page.on(
             "console",
-            lambda said: page.faults.append(f"console: {said.text}")
-            if said.type in ("error", "warning")
-            else None,
+            lambda said: (
+                page.faults.append(f"console: {said.text}")
+                if said.type in ("error", "warning")
+                else None
+            ),
         )
         page.on(
             "request",
-            lambda asked: None
-            if asked.url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
-            else page.faults.append(f"request: {asked.url}"),
+            lambda asked: (
+                None
+                if asked.url.startswith(("http://127.0.0.1:", "ws://127.0.0.1:", "data:", "blob:"))
+                else page.faults.append(f"request: {asked.url}")
+            ),
         )
         try:
             yield page

@@ -61,7 +61,7 @@ def api_routes(state_dir: Path) -> list[BaseRoute]:
         return answer({"head": head, "events": rows})
 
     def about(request: Request) -> Response:
-        """What the trader's numbers are called, and what a tick of each contract is worth."""
+        """Names of the features, and what a tick of each contract is worth."""
         values = {name: found.tick_value for name, found in INSTRUMENTS.items()}
         return answer({"features": FEATURE_NAMES, "tick_values": values})
 

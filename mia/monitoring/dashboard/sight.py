@@ -4,18 +4,22 @@ A trader that does not run is a thing to see, not an error: it never ran here, e
 died, or hangs.
 """
 
+import time
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from mia.core import frame_memory
-from mia.core.frame_memory import FrameReader
+from mia.core.frame_memory import FrameReader, Snapshot
 from mia.data import state_files
 from mia.data.process_lock import is_held
 from mia.errors import DataError
 
 SILENT_AFTER_S = 0.7
 """Without a heartbeat for longer, the trader counts as silent: its page says so within a second."""
+
+_USUAL_S = 0.3
+"""A frame comes ten times a second; one that is shown for longer is old though hearts beat."""
 
 
 class Life(StrEnum):
@@ -38,7 +42,8 @@ class Sight:
         ``SILENT``: the process holds its lock, but its heartbeat is old. ``DIED``: it holds it
         no more, and has not ended in order.
     age_s : float or None
-        Seconds since the last heartbeat; None if there never was one.
+        Seconds since the last heartbeat, or since frames stopped coming if that is longer; None
+        if there never was one.
     pid : int
         Of the process that wrote the frame, 0 without one.
     payload : bytes
@@ -71,6 +76,8 @@ class TraderSight:
         self._path = state_dir / frame_memory.NAME
         self._reader: FrameReader | None = None
         self._inode = 0
+        self._newest = (0, 0)
+        self._newest_at = time.monotonic()
 
     def look(self) -> Sight:
         """Return what is to be seen now; never raises."""
@@ -84,10 +91,9 @@ class TraderSight:
             return Sight(self._life_without_beat())
         if not found.payload and not self._has_trader():
             return Sight()
-        life = Life.RUNNING if found.age_s <= SILENT_AFTER_S else self._life_without_beat()
-        return Sight(
-            life, found.age_s, found.pid, bytes(found.payload), found.started_ns, found.seq
-        )
+        age = max(found.age_s, self._standing(found))
+        life = Life.RUNNING if age <= SILENT_AFTER_S else self._life_without_beat()
+        return Sight(life, age, found.pid, found.payload, found.started_ns, found.seq)
 
     def close(self) -> None:
         """Let go of the memory."""
@@ -105,6 +111,13 @@ class TraderSight:
             self.close()
             self._reader, self._inode = FrameReader(self._path), inode
         return self._reader
+
+    def _standing(self, found: Snapshot) -> float:
+        """Return how much longer than usual the same frame has been shown, in seconds."""
+        newest, now = (found.started_ns, found.seq), time.monotonic()
+        if newest != self._newest or not found.payload:
+            self._newest, self._newest_at = newest, now
+        return max(0.0, now - self._newest_at - _USUAL_S)
 
     def _has_trader(self) -> bool:
         return is_held(self._state_dir / state_files.LOCK)

@@ -9,6 +9,8 @@ import { onSession, session } from "./session.js";
 import { onUpdate } from "./feed.js";
 import * as fmt from "./format.js";
 
+const { points } = fmt;
+
 const ZOOMS = { Session: null, Candles: 7, Footprint: CELLS_FROM + 12, Numbers: NUMBERS_FROM + 30 };
 const NEAR = 80;
 const LINES = [
@@ -45,15 +47,22 @@ export function priceChart(body) {
   bars.attachPrimitive(fills);
   chart.panes().forEach((pane, k) => pane.setStretchFactor([6, 1, 1][k]));
   keys(place, chart);
+  place.dataset.empty = "no closed bar in this session yet";
 
   const priceLines = new Map();
   let forming = null;
   let frame = null;
-  let following = true;
 
   bars.applyOptions({ autoscaleInfoProvider: (original) => {
     const found = original();
     const held = frame?.held;
+    const spacing = chart.timeScale().options().barSpacing;
+    if (found && spacing >= NUMBERS_FROM && frame) {
+      // Numbers need room: as many prices as can be read, around the newest.
+      const half = points(chart.panes()[0].getHeight() / 26);
+      const middle = points(frame.book.last ?? session.bars.at(-1)?.c ?? 0);
+      return { priceRange: { minValue: middle - half, maxValue: middle + half } };
+    }
     if (!found || !held || frame.book.last === null) return found;
     for (const price of [held.stop, held.target, held.entry]) {
       if (price === null || Math.abs(price - frame.book.last) > NEAR) continue;
@@ -88,6 +97,8 @@ export function priceChart(body) {
     cvd.applyOptions({ color: colour.accent });
     cvd.setData(known.map((bar) => ({ time: bar.time, value: bar.cvd })));
     fills.show(placed());
+    if (known.length) delete place.dataset.empty;
+    else place.dataset.empty = "no closed bar in this session yet";
     forming = null;
     grow();
     window.__mia.chart = { bars: known.length, last: known.at(-1) ?? null };
@@ -136,7 +147,7 @@ export function priceChart(body) {
     button.addEventListener("click", () => {
       if (spacing === null) chart.timeScale().fitContent();
       else {
-        chart.timeScale().applyOptions({ barSpacing: spacing });
+        chart.timeScale().applyOptions({ barSpacing: spacing, rightOffsetPixels: 96 });
         chart.timeScale().scrollToRealTime();
       }
     });
@@ -146,7 +157,7 @@ export function priceChart(body) {
   onSession(() => {
     const first = window.__mia.chart === undefined || window.__mia.chart.bars === 0;
     setAll();
-    if (first && session.bars.length) chart.timeScale().applyOptions({ barSpacing: CELLS_FROM + 12, rightOffset: 3 });
+    if (first && session.bars.length) chart.timeScale().applyOptions({ barSpacing: CELLS_FROM + 12, rightOffsetPixels: 96 });
   });
   follow(chart, () => { setAll(); showLevels(); });
 

@@ -36,11 +36,14 @@ export function equityCard(body) {
       best = Math.max(best, value);
       return { time, value: value - best };
     }));
+    if (points.length) delete place.dataset.empty;
+    else place.dataset.empty = "no decision in this session yet";
     window.__mia.equity = points.length ? points.at(-1).value : null;
     chart.timeScale().fitContent();
   }
 
   style();
+  place.dataset.empty = "no decision in this session yet";
   onSession(show);
   follow(chart, style);
   onUpdate((state) => {

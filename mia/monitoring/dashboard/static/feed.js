@@ -2,7 +2,7 @@
 // Listeners get {life, age_s, frame, ...}; `frame` is the newest one seen, or null.
 const RETRY_MS = [150, 300, 500, 800];
 const GIVE_UP_MS = 4000;
-export const SILENT_MS = 800;
+export const SILENT_MS = 1500;
 
 const painters = new Set();
 const mia = (window.__mia = {
@@ -98,7 +98,12 @@ function connect() {
 
 connect();
 // Ages run on while nothing is heard; a hung connection is noticed here, not by an event.
+let ticked = performance.now();
 setInterval(() => {
+  // A page that was held up itself reads first what has come meanwhile.
+  const late = performance.now() - ticked > 600;
+  ticked = performance.now();
+  if (late) return;
   if (silence() > SILENT_MS) schedule();
   if (socket.readyState === WebSocket.OPEN && now.heard && silence() > GIVE_UP_MS) socket.close();
 }, 200);

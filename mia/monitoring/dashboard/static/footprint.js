@@ -84,16 +84,26 @@ function drawCells(context, bar, spacing, toY, h, v, colour) {
     const size = Math.min(11, cell / v - 1) * v;
     const middle = left + (width - 3 * h) / 2;
     context.textBaseline = "middle";
-    context.font = `${sold ? "bold " : ""}${size}px ${colour.mono}`;
-    context.fillStyle = sold ? colour.down : colour.text;
-    context.textAlign = "right";
-    context.fillText(bid, middle - 5 * h, y);
-    context.font = `${bought ? "bold " : ""}${size}px ${colour.mono}`;
-    context.fillStyle = bought ? colour.up : colour.text;
-    context.textAlign = "left";
-    context.fillText(ask, middle + 5 * h, y);
+    const half = (width - 3 * h) / 2;
+    drawNumber(context, bid, middle, y, -1, sold && colour.down, { half, height, size, h, colour });
+    drawNumber(context, ask, middle, y, 1, bought && colour.up, { half, height, size, h, colour });
+    context.font = `${size}px ${colour.mono}`;
     context.fillStyle = colour.muted;
     context.textAlign = "center";
     context.fillText("\u00d7", middle, y);
   }
+}
+
+// A number that outweighs its diagonal stands on plain ground, bold, with a mark at the edge.
+function drawNumber(context, number, middle, y, way, imbalance, { half, height, size, h, colour }) {
+  if (imbalance) {
+    context.fillStyle = colour.surface;
+    context.fillRect(way > 0 ? middle + 3 * h : middle - half + h, y - height / 2, half - 4 * h, height);
+    context.fillStyle = imbalance;
+    context.fillRect(middle + way * (half - h) - (way > 0 ? 2 * h : 0), y - height / 2, 2 * h, height);
+  }
+  context.font = `${imbalance ? "bold " : ""}${size}px ${colour.mono}`;
+  context.fillStyle = imbalance || colour.text;
+  context.textAlign = way > 0 ? "left" : "right";
+  context.fillText(number, middle + way * 5 * h, y);
 }

@@ -10,15 +10,16 @@ const day = new Intl.DateTimeFormat("en-GB", { timeZone: NY, weekday: "short", d
 export const NONE = "\u2013";
 export const MINUS = "\u2212";
 const known = (x) => x !== null && x !== undefined && Number.isFinite(x);
-const signed = (text, x) => (x < 0 ? MINUS + text : x > 0 ? "+" + text : text);
+// What rounds to nothing has no sign.
+const signed = (text, x) => (!/[1-9]/.test(text) || x === 0 ? text : (x < 0 ? MINUS : "+") + text);
 
 export const points = (ticks) => ticks * TICK;
 export const price = (ticks) => (known(ticks) ? (ticks * TICK).toFixed(2) : NONE);
-export const whole = (x) => (known(x) ? (x < 0 ? MINUS : "") + money0.format(Math.abs(x)) : NONE);
+export const whole = (x) => (known(x) ? signed(money0.format(Math.abs(x)), x).replace("+", "") : NONE);
 export const change = (x) => (known(x) ? signed(money0.format(Math.abs(x)), x) : NONE);
 export const usd = (x) => (known(x) ? signed("$" + money2.format(Math.abs(x)), x) : NONE);
-export const usd0 = (x) => (known(x) ? (x < 0 ? MINUS : "") + "$" + money0.format(Math.abs(x)) : NONE);
-export const decimals = (x, n = 2) => (known(x) ? (x < 0 ? MINUS : "") + Math.abs(x).toFixed(n) : NONE);
+export const usd0 = (x) => (known(x) ? signed("$" + money0.format(Math.abs(x)), x).replace("+", "") : NONE);
+export const decimals = (x, n = 2) => (known(x) ? signed(Math.abs(x).toFixed(n), x).replace("+", "") : NONE);
 export const signedDecimals = (x, n = 2) => (known(x) ? signed(Math.abs(x).toFixed(n), x) : NONE);
 export const percent = (x, n = 0) => (known(x) ? (100 * x).toFixed(n) + "%" : NONE);
 export const time = (ns) => (known(ns) ? clock.format(ns / 1e6) : NONE);

@@ -1,7 +1,7 @@
 // Depth by price, own working orders on their price, what the position is worth there.
 import { canvas2d, h } from "./dom.js";
 import { colours, fade, onTheme } from "./colours.js";
-import { getJson, onUpdate } from "./feed.js";
+import { getJson, onUpdate, put } from "./feed.js";
 import { session } from "./session.js";
 import * as fmt from "./format.js";
 
@@ -114,6 +114,8 @@ export function ladder(body) {
     window.__mia.shown.bid = frame.book.bid;
     window.__mia.shown.ask = frame.book.ask;
     window.__mia.shown.last = frame.book.last;
+    const { bids, asks } = frame.book;
+    put("depth-sub", bids.length + asks.length, bids.length || asks.length ? "P&L, bid, price, ask, traded" : "this feed has no depth");
     draw();
     describe();
   });

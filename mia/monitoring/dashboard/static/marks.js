@@ -43,7 +43,8 @@ export class Profile extends Primitive {
     }
     let most = 1;
     for (const [bid, ask] of this.levels.values()) most = Math.max(most, bid + ask);
-    const width = bitmapSize.width * 0.14;
+    // Narrow where cells are wide, so that it does not lie under them.
+    const width = bitmapSize.width * (this.chart.timeScale().options().barSpacing >= 60 ? 0.07 : 0.13);
     for (const [price, [bid, ask]] of this.levels) {
       const middle = y(price);
       const above = y(price + 1);

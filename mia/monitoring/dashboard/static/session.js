@@ -7,6 +7,7 @@ const listeners = new Set();
 
 export const session = { id: null, bars: [], fills: [], marks: [], profile: new Map(), version: 0 };
 let next = 0;
+let run = "";
 let busy = false;
 let due = 0;
 
@@ -65,6 +66,11 @@ async function read(id) {
 }
 
 onUpdate(() => {
+  if (now.frame && now.frame.run_id !== run && !busy) {
+    // A new run may have begun its file anew.
+    if (run) clear(null);
+    run = now.frame.run_id;
+  }
   if (busy || performance.now() < due || now.session === null || now.session === undefined) return;
   if (now.session !== session.id || now.screen !== next) read(now.session);
 });

@@ -100,6 +100,7 @@ function paintLinks(frame) {
   mark($("feed-age"), "tone", bad ? "bad" : age > 3 ? "warn" : "good");
   put("feed-name", feed.fault, feed.fault ? `\u26a0 ${feed.fault}` : feed.name);
   mark($("feed-name"), "tone", feed.fault ? "bad" : "");
+  $("feed-name").title = feed.fault;
 }
 
 function paintState(frame) {
@@ -131,7 +132,7 @@ function paint() {
   paintLinks(frame);
   put("clock", frame.ts, `${fmt.date(frame.ts)} ${fmt.time(frame.ts)} ET`);
   put("run", frame.run_id, `MIA ${frame.version}, run ${frame.run_id}, configuration ${frame.configuration.slice(0, 12)}`);
-  $("resume").hidden = frame.mode === "live" || frame.state === "NORMAL" || now.life !== "running";
+  $("resume").hidden = frame.mode === "live" || now.life !== "running" || !frame.state_reasons.some((why) => why.startsWith("COMMAND"));
 }
 
 function themeButton() {
