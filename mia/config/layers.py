@@ -25,6 +25,7 @@ OTHER_NAMES = frozenset(
         "MIA_ANNOTATE",
         "MIA_CLIENT_ENVS",
         "MIA_CRASH_AT",
+        "MIA_DASHBOARD_FRAMES",
         "MIA_DATA",
         "MIA_FAULT_N",
         "MIA_FAULT_PART",
