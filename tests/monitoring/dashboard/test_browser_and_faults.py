@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 from dashboard_browser import Chromium, free_port
-from dashboard_cases import needs_chromium, running_dashboard
+from dashboard_cases import RunningDashboard, needs_chromium, running_dashboard
 
-pytestmark = [pytest.mark.slow, needs_chromium]
+pytestmark = needs_chromium
 
 ROOT = Path(__file__).parents[3]
 FRAMES = int(os.environ.get("MIA_DASHBOARD_FRAMES", "3000"))
@@ -58,8 +58,8 @@ def feeder(state: Path, *arguments: str):
         process.stdout.close()
 
 
-def test_a_killed_trader_is_told_within_a_second(chromium, tmp_path):
-    state = tmp_path / "state"
+def told_after(chromium, state) -> float:
+    """Kill a trader; return after how many seconds its page says so."""
     with (
         feeder(state) as trader,
         running_dashboard(state) as dashboard,
@@ -67,22 +67,32 @@ def test_a_killed_trader_is_told_within_a_second(chromium, tmp_path):
     ):
         tab.open("/")
         tab.until("window.__mia.frames > 3 && window.__mia.banner === ''")
-        # The page's own clock tells when: what asks it is slower than a second on a busy machine.
+        # The page's own clock tells when: who asks it from outside comes later.
         tab.evaluate(
             "void (window.told = 0, setInterval(() => { if (!window.told && "
             "!document.getElementById('banner').hidden) window.told = Date.now() }, 5))"
         )
         died = time.time()
         trader.send_signal(signal.SIGKILL)
-        tab.until("window.told > 0", 10)
-        within = tab.evaluate("window.told") / 1000 - died
-        assert within < 1.0, within
+        tab.until("window.told > 0", 30)
         banner = tab.page.inner_text("#banner")
         assert "DIED" in banner or "DOES NOT ANSWER" in banner
-        tab.until("window.__mia.life === 'died'", 5)
+        tab.until("window.__mia.life === 'died'", 30)
         assert "THE TRADER DIED" in tab.page.inner_text("#banner")
+        return tab.evaluate("window.told") / 1000 - died
 
 
+@pytest.mark.idle
+def test_a_killed_trader_is_told_within_a_second(chromium, tmp_path):
+    assert told_after(chromium, tmp_path / "state") < 1.0
+
+
+@pytest.mark.slow
+def test_a_killed_trader_is_told_on_a_busy_machine_too(chromium, tmp_path):
+    assert told_after(chromium, tmp_path / "state") < 5.0
+
+
+@pytest.mark.slow
 def test_a_hung_trader_is_told_and_its_return_as_well(chromium, tmp_path):
     state = tmp_path / "state"
     with (
@@ -100,27 +110,39 @@ def test_a_hung_trader_is_told_and_its_return_as_well(chromium, tmp_path):
         assert not tab.page.is_visible("#banner")
 
 
-def test_a_page_is_back_two_seconds_after_its_server(chromium, tmp_path, token_file):
-    state, port = tmp_path / "state", str(free_port())
+def back_after(chromium, state, token_file) -> float:
+    """Kill a dashboard and start it again; return the seconds from then to the next frame."""
+    port = str(free_port())
     options = ("--port", port, "--set", f'dashboard.token_file="{token_file}"')
-    with feeder(state):
-        with (
-            running_dashboard(state, *options, token=TOKEN) as dashboard,
-            chromium.tab(dashboard) as tab,
-        ):
-            tab.open("/")
-            tab.until("window.__mia.frames > 3 && window.__mia.banner === ''")
-            dashboard.process.kill()
-            dashboard.process.wait()
-            tab.until("window.__mia.banner !== ''", 5)
-            assert "No connection" in tab.page.inner_text("#banner")
-            before = tab.evaluate("window.__mia.frames")
-            with running_dashboard(state, *options, token=TOKEN):
-                took = tab.until(f"window.__mia.frames > {before}", 10)
-                assert took < 2.0, took
-                tab.until("window.__mia.banner === ''", 5)
+    with (
+        feeder(state),
+        running_dashboard(state, *options, token=TOKEN) as dashboard,
+        chromium.tab(dashboard) as tab,
+    ):
+        tab.open("/")
+        tab.until("window.__mia.frames > 3 && window.__mia.banner === ''")
+        dashboard.process.kill()
+        dashboard.process.wait()
+        tab.until("window.__mia.banner !== ''", 30)
+        assert "No connection" in tab.page.inner_text("#banner")
+        before = tab.evaluate("window.__mia.frames")
+        with running_dashboard(state, *options, token=TOKEN):
+            took = tab.until(f"window.__mia.frames > {before}", 30)
+            tab.until("window.__mia.banner === ''", 30)
+            return took
 
 
+@pytest.mark.idle
+def test_a_page_is_back_within_two_seconds_of_its_server(chromium, tmp_path, token_file):
+    assert back_after(chromium, tmp_path / "state", token_file) < 2.0
+
+
+@pytest.mark.slow
+def test_a_page_is_back_on_a_busy_machine_too(chromium, tmp_path, token_file):
+    assert back_after(chromium, tmp_path / "state", token_file) < 6.0
+
+
+@pytest.mark.slow
 def test_pages_that_stand_still_cost_the_writer_and_the_others_nothing(chromium, tmp_path):
     """A page that is stopped in the debugger takes no frames; its server drops what it misses."""
     state = tmp_path / "state"
@@ -148,6 +170,7 @@ def test_pages_that_stand_still_cost_the_writer_and_the_others_nothing(chromium,
         assert beside < max(10 * alone, 0.05), (alone, beside)
 
 
+@pytest.mark.slow
 def test_frames_without_end_leave_the_heap_as_it_was(chromium, tmp_path, token_file):
     state, port = tmp_path / "state", str(free_port())
     with feeder(state, "--hz", "400"):
@@ -158,8 +181,6 @@ def test_frames_without_end_leave_the_heap_as_it_was(chromium, tmp_path, token_f
         )
         try:
             assert port in server.stdout.readline()
-            from dashboard_cases import RunningDashboard
-
             dashboard = RunningDashboard(server, f"http://127.0.0.1:{port}", TOKEN, [])
             with chromium.tab(dashboard) as tab:
                 tab.open("/")
