@@ -20,5 +20,7 @@ def main() -> NoReturn:
         sys.exit(health(sys.argv[2:]))
     from mia.cli.app import app
     from mia.command_line import run_app
+    from mia.core.logs import cover_tracebacks
 
+    cover_tracebacks()
     run_app(app, "mia")

@@ -52,6 +52,11 @@ class AlertEvents:
         Time of the run and of the machine, ns UTC.
     held : callable
         Says what is open, empty if nothing is.
+
+    Attributes
+    ----------
+    is_over : bool
+        The run has ended: connections that are closed now are not lost.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class AlertEvents:
         self.file = file
         self._now = now
         self._wall = wall
+        self.is_over = False
         self._up: dict[str, bool] = {}
         self._held = held
         self._is_ready = False
@@ -132,7 +138,7 @@ class AlertEvents:
         name, state, reason = event
         up = state is LinkState.READY
         before = self._up.get(name)
-        if up == before or (before is None and not up):
+        if self.is_over or up == before or (before is None and not up):
             return
         self._up[name] = up
         if up:

@@ -54,7 +54,8 @@ class LiveSession(LiveMarket):
         A `MarketClock` is told the time as it comes in.
     bus : EventSink
         Told of ``link``, ``notice``, ``ready``, ``reconciled``, ``command`` and, each second and in
-        lock-step at each step, of ``beat`` (ns UTC); besides what the parts tell.
+        lock-step at each step, of ``beat`` (ns UTC), and of what it
+        could not go on after, ``failed`` (an exception); besides what the parts tell.
     options : SessionOptions
 
     Attributes
@@ -275,6 +276,7 @@ class LiveSession(LiveMarket):
             return
         self._failure, self._failed = error, True
         log.error("the trading cycle failed", exc_info=error)
+        self.tell("failed", error)
         self.trader.kill_switch.record_exception(self._clock.now())
         self._open.leave_nothing(self._clock.now())
         self._stop.set()

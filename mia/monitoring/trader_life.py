@@ -92,7 +92,7 @@ class TraderLife:
         self._silent = 0.0
         self._looked = 0.0
         self._frame: dict[str, Any] = {}
-        self._seq = -1
+        self._number = (0, 0, -1)
 
     def look(self, now: float) -> Sight:
         """Return how the trader is.
@@ -156,7 +156,8 @@ class TraderLife:
         self.close()
         with suppress(DataError):
             self._reader = FrameReader(path)
-            self._inode, self._seq, self._frame, self._silent = inode, -1, {}, 0.0
+            self._inode, self._number = inode, (0, 0, -1)
+            self._frame, self._silent = {}, 0.0
 
     def _read(self, reader: FrameReader) -> None:
         try:
@@ -165,9 +166,11 @@ class TraderLife:
             # It died in the middle of a write: what it held is then not known.
             self._frame = {}
             return
-        if shown.seq == self._seq and self._frame:
+        # Two runs number their frames alike.
+        number = (shown.pid, shown.started_ns, shown.seq)
+        if number == self._number and self._frame:
             return
-        self._seq = shown.seq
+        self._number = number
         try:
             frame = json.loads(shown.payload) if shown.payload else {}
         except ValueError:

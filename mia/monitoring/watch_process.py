@@ -9,17 +9,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from mia.config.operations import Alerts
 from mia.config.settings import LoadedSettings
 from mia.core.alert_file import NAME
 from mia.core.redaction import Redactor
 from mia.data.process_lock import ProcessLock
+from mia.monitoring.account_watch import AccountWatch
 from mia.monitoring.alert_policy import AlertPolicy, PolicyLimits
 from mia.monitoring.alert_system import AlertSystem, ConsoleSubscriber, Subscriber
 from mia.monitoring.apprise_channel import AppriseChannel
 from mia.monitoring.dead_man import DeadManPing
 from mia.monitoring.discord_sender import DiscordSender
 from mia.monitoring.kill_hand import KillHand
+from mia.monitoring.performance_tracker import Thresholds
 from mia.monitoring.trader_life import Life
 from mia.monitoring.watch_beat import LOCK
 from mia.monitoring.watchdog import Watchdog, WatchLimits
@@ -52,7 +53,7 @@ class WatchProcess:
     """
 
     def __init__(self, state_dir: Path, loaded: LoadedSettings, redact: Redactor) -> None:
-        alerts = loaded.settings.alerts
+        self._loaded = loaded
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._stop = threading.Event()
         self._stack = ExitStack()
@@ -61,12 +62,11 @@ class WatchProcess:
             lock = ProcessLock(state_dir / LOCK)
             lock.acquire(f"the watch over {state_dir}")
             stack.callback(lock.release)
-            self.watchdog = self._make(state_dir, alerts, redact, stack)
+            self.watchdog = self._make(state_dir, redact, stack)
             self._stack = stack.pop_all()
 
-    def _make(
-        self, state_dir: Path, alerts: Alerts, redact: Redactor, stack: ExitStack
-    ) -> Watchdog:
+    def _make(self, state_dir: Path, redact: Redactor, stack: ExitStack) -> Watchdog:
+        alerts, track = self._loaded.settings.alerts, self._loaded.settings.track
         subscribers: list[Subscriber] = [ConsoleSubscriber(sys.stdout)]
         if alerts.discord_webhook is not None:
             self.discord = DiscordSender(
@@ -93,6 +93,14 @@ class WatchProcess:
             ),
             redact,
         )
+        thresholds = Thresholds(
+            track.min_trades,
+            track.win_rate,
+            track.expectancy_r,
+            track.drawdown_usd,
+            track.slippage_ticks,
+        )
+        watchdog.account = AccountWatch(state_dir, thresholds, watchdog.raise_alert, time.time_ns)
         stack.callback(watchdog.close)
         if alerts.ping_url is not None:
             ping = DeadManPing(

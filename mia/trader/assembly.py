@@ -37,11 +37,13 @@ from mia.execution.world_facts import WorldFacts
 from mia.performance.identity import configuration_hash
 from mia.trader.book_feed import BookFeed
 from mia.trader.chain_feed import ChainFeed, ChainPace
-from mia.trader.feeds import OWN_FEEDS, feed_delay, require_feed
+from mia.trader.feed_choice import OWN_FEEDS, close_delay, require_feed
 from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
+from mia.trader.run_alerts import RunAlerts
 from mia.trader.showing import show_run
 from mia.trader.shown_files import note_limits, note_positioning
 from mia.trader.subscribers import attach_keepers, attach_observers, make_bus
+from mia.trader.uptime import UptimeKeeper
 
 log = logging.getLogger(__name__)
 
@@ -75,6 +77,7 @@ class Assembly:
     wire : OrderLine
     con_ids : dict of str to int
         The broker's ids of contracts, as far as they are known.
+    alerts : RunAlerts
     is_first_run : bool
         The journal knows of no earlier run.
     screen : FramePublisher
@@ -100,7 +103,8 @@ class Assembly:
             Journal.open(directory.journal_path, clock=self.clock.now, sync=settings.live.sync)
         )
         self.journal = journal
-        self.bus = bus = make_bus()
+        self.alerts = RunAlerts(loaded, directory.path, self.clock, stack)
+        self.bus = bus = make_bus(self.alerts.events)
         commission = {"ES": settings.cost.es_side, "MES": settings.cost.mes_side}
         self.con_ids: dict[str, int] = {}
         self.wire = OrderLine()
@@ -130,6 +134,7 @@ class Assembly:
         store = KillStore(journal)
         store.attach(self.trader.kill_switch)
         cycle = CycleJournal(journal.append, self.clock.now)
+        self.alerts.trader = self.trader
         attach_keepers(bus, self.vix, store, cycle, journal, self.clock.now, options.sink)
         self.commands = KillCommands(directory.path, store)
         self.commands.start(now)
@@ -155,7 +160,7 @@ class Assembly:
                 options.end,
                 settings.live.tick_age_s,
                 settings.live.clock_skew_s,
-                max(settings.live.close_grace_s, feed_delay(settings)),
+                max(settings.live.close_grace_s, close_delay(settings)),
             ),
         )
         facts.session = self.session
@@ -168,6 +173,13 @@ class Assembly:
         self.screen = show_run(
             loaded, options, self.session, self.clock, bus, stack, past=past, book=self.book
         )
+        self.uptime = UptimeKeeper(journal.append, self._is_ready)
+        bus.subscribe("beat", self.uptime.publish, "uptime")
+
+    def _is_ready(self) -> bool:
+        """Whether orders may be sent as far as the session and the book are concerned."""
+        session = self.session
+        return session.is_ready and not session.data_fault() and not session.manager.why_no_risk
 
     def _order_manager(self, commission: Mapping[str, float]) -> OrderManager:
         settings, options = self.settings, self.options

@@ -20,7 +20,9 @@ pytestmark = [pytest.mark.slow, needs_chromium]
 
 BESIDE = [page.path for page in PAGES if page.path != "/"]
 LOOKS = [(WIDE, "dark"), (WIDE, "light"), (PHONE, "dark"), (PHONE, "light")]
-SIZES = "[...document.querySelectorAll('.plot svg')].map((s) => s.getBBox().width * s.getBBox().height)"
+SIZES = (
+    "[...document.querySelectorAll('.plot svg')].map((s) => s.getBBox().width * s.getBBox().height)"
+)
 FITS = "document.documentElement.scrollWidth <= innerWidth"
 
 
