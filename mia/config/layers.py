@@ -23,6 +23,7 @@ PLAIN_NAMES = ("TRADING_MODE", "RISK_LEVEL", "MAX_DAILY_LOSS", "MAX_POSITION_SIZ
 OTHER_NAMES = frozenset(
     {
         "MIA_ANNOTATE",
+        "MIA_BUSY_S",
         "MIA_CLIENT_ENVS",
         "MIA_CRASH_AT",
         "MIA_DASHBOARD_FRAMES",
@@ -30,6 +31,7 @@ OTHER_NAMES = frozenset(
         "MIA_FAULT_N",
         "MIA_FAULT_PART",
         "MIA_FAULT_RESULTS",
+        "MIA_FRAMES_SHOWN",
         "MIA_FUZZ_N",
         "MIA_FUZZ_SECONDS",
         "MIA_FUZZ_SEED",
