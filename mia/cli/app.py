@@ -40,6 +40,7 @@ app.command()(metrics.metrics)
 app.command()(monitor.monitor)
 app.command()(watch.watch)
 app.command()(doctor.doctor)
+app.command()(monitor.monitor)
 for passed_on in (trade.trade, kill.kill, health.health):
     app.command(
         context_settings={
