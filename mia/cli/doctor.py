@@ -26,10 +26,10 @@ def doctor(
     Example: mia doctor --config paper --set ibkr.port=4002 --set ibkr.account=DU1234567
     """
     from mia.config.settings import default_state, load_settings
-    from mia.core.redaction import Redactor
     from mia.errors import ConfigError
     from mia.monitoring.doctor import examine
     from mia.monitoring.doctor_links import Finding, Verdict
+    from mia.redaction import Redactor
 
     try:
         loaded = load_settings(config, assignments or ())

@@ -12,6 +12,7 @@ StateOption = Annotated[
     Path | None,
     typer.Option(
         "--state-dir",
+        "--state",
         envvar="MIA_STATE_DIR",
         help="State directory of the trader; the one of the profile otherwise.",
     ),

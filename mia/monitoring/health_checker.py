@@ -231,7 +231,9 @@ def main(arguments: list[str]) -> int:
         "exit codes: 0 well, 1 something wants attention, 2 something is wrong now",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--state-dir", metavar="DIR", help="(default: MIA_STATE_DIR, or the only)")
+    parser.add_argument(
+        "--state-dir", "--state", metavar="DIR", help="(default: MIA_STATE_DIR, or the only)"
+    )
     parser.add_argument("--config", metavar="PROFILE", help="profile that names the directory")
     parser.add_argument("--json", action="store_true", help="print JSON")
     values = parser.parse_args(arguments)

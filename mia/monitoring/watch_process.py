@@ -12,7 +12,6 @@ from types import FrameType
 from mia.config.operations import Alerts
 from mia.config.settings import LoadedSettings
 from mia.core.alert_file import NAME
-from mia.core.redaction import Redactor
 from mia.data.process_lock import ProcessLock
 from mia.monitoring.alert_policy import AlertPolicy, PolicyLimits
 from mia.monitoring.alert_system import AlertSystem, ConsoleSubscriber, Subscriber
@@ -23,6 +22,7 @@ from mia.monitoring.kill_hand import KillHand
 from mia.monitoring.trader_life import Life
 from mia.monitoring.watch_beat import LOCK
 from mia.monitoring.watchdog import Watchdog, WatchLimits
+from mia.redaction import Redactor
 
 log = logging.getLogger(__name__)
 

@@ -102,7 +102,9 @@ def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
     folder = tmp_path_factory.mktemp("shown")
     looker = Looker(folder / "state")
     with ExitStack() as stack:
-        gateway = stack.enter_context(gateway_process(MARKET.gateway("--by-minute"), folder / "gateway.log"))
+        gateway = stack.enter_context(
+            gateway_process(MARKET.gateway("--by-minute"), folder / "gateway.log")
+        )
         live = live_trader(gateway, MARKET, folder / "state", looker, stack)
         looker.trader = live
         asyncio.run(live.run())
