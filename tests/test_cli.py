@@ -127,6 +127,7 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "options show",
         "replay",
         "report compare",
+        "report day",
         "report show",
         "snapshots list",
         "snapshots query",

@@ -10,12 +10,14 @@ from mia.cli import (
     backup,
     collect,
     config,
+    dashboard,
     data,
     doctor,
     gateway,
     health,
     kill,
     metrics,
+    monitor,
     options,
     report,
     snapshots,
@@ -32,8 +34,10 @@ app = typer.Typer(
 )
 app.command()(backtest.backtest)
 app.command()(backtest.replay)
+app.command()(dashboard.dashboard)
 app.command()(gateway.gateway)
 app.command()(metrics.metrics)
+app.command()(monitor.monitor)
 app.command()(watch.watch)
 app.command()(doctor.doctor)
 for passed_on in (trade.trade, kill.kill, health.health):

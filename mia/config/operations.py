@@ -37,6 +37,16 @@ class Alerts(method.Group):
     disk_mb: int = Field(500, ge=10, le=1_000_000)
 
 
+class Track(method.Group):
+    """Figures of the closed trades that are worth an alert."""
+
+    min_trades: int = Field(20, ge=5, le=10_000)
+    win_rate: float = Field(0.40, ge=0, le=1)
+    expectancy_r: float = Field(-0.10, ge=-10, le=10)
+    drawdown_usd: float = Field(0.0, ge=0, le=1e9)
+    slippage_ticks: float = Field(1.5, ge=0, le=1000)
+
+
 class Logs(method.Group):
     """What the programs log."""
 

@@ -9,16 +9,17 @@ from contextlib import ExitStack
 from pathlib import Path
 from types import FrameType
 
-from mia.config.operations import Alerts
 from mia.config.settings import LoadedSettings
-from mia.core.alert_file import NAME
+from mia.core.alert_file import NAME, AlertLevel
 from mia.data.process_lock import ProcessLock
+from mia.monitoring.account_watch import AccountWatch
 from mia.monitoring.alert_policy import AlertPolicy, PolicyLimits
 from mia.monitoring.alert_system import AlertSystem, ConsoleSubscriber, Subscriber
 from mia.monitoring.apprise_channel import AppriseChannel
 from mia.monitoring.dead_man import DeadManPing
 from mia.monitoring.discord_sender import DiscordSender
 from mia.monitoring.kill_hand import KillHand
+from mia.monitoring.performance_tracker import Thresholds
 from mia.monitoring.trader_life import Life
 from mia.monitoring.watch_beat import LOCK
 from mia.monitoring.watchdog import Watchdog, WatchLimits
@@ -52,21 +53,21 @@ class WatchProcess:
     """
 
     def __init__(self, state_dir: Path, loaded: LoadedSettings, redact: Redactor) -> None:
-        alerts = loaded.settings.alerts
+        self._loaded = loaded
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._stop = threading.Event()
+        self._said: set[str] = set()
         self._stack = ExitStack()
         self.discord: DiscordSender | None = None
         with ExitStack() as stack:
             lock = ProcessLock(state_dir / LOCK)
             lock.acquire(f"the watch over {state_dir}")
             stack.callback(lock.release)
-            self.watchdog = self._make(state_dir, alerts, redact, stack)
+            self.watchdog = self._make(state_dir, redact, stack)
             self._stack = stack.pop_all()
 
-    def _make(
-        self, state_dir: Path, alerts: Alerts, redact: Redactor, stack: ExitStack
-    ) -> Watchdog:
+    def _make(self, state_dir: Path, redact: Redactor, stack: ExitStack) -> Watchdog:
+        alerts, track = self._loaded.settings.alerts, self._loaded.settings.track
         subscribers: list[Subscriber] = [ConsoleSubscriber(sys.stdout)]
         if alerts.discord_webhook is not None:
             self.discord = DiscordSender(
@@ -93,6 +94,14 @@ class WatchProcess:
             ),
             redact,
         )
+        thresholds = Thresholds(
+            track.min_trades,
+            track.win_rate,
+            track.expectancy_r,
+            track.drawdown_usd,
+            track.slippage_ticks,
+        )
+        watchdog.account = AccountWatch(state_dir, thresholds, watchdog.raise_alert, time.time_ns)
         stack.callback(watchdog.close)
         if alerts.ping_url is not None:
             ping = DeadManPing(
@@ -120,19 +129,32 @@ class WatchProcess:
         seen = False
         try:
             while not self._stop.is_set():
-                self.watchdog.step(time.monotonic())
+                self._step()
                 sight = self.watchdog.sight
                 life = Life.ABSENT if sight is None else sight.life
                 seen = seen or life is not Life.ABSENT
                 if with_trader and seen and life is Life.ABSENT:
                     break
                 self._stop.wait(STEP_S)
-            self.watchdog.step(time.monotonic())
+            self._step()
         finally:
             self.watchdog.system.finish()
             if self.discord is not None and not self.discord.close(_FAREWELL_S):
                 log.warning("alerts still wait; the next watchdog sends them")
             self._stack.close()
+
+    def _step(self) -> None:
+        try:
+            self.watchdog.step(time.monotonic())
+        except Exception as error:
+            # One thing that cannot be looked at must not end the watch over all others.
+            words = f"the watchdog could not look at everything: {error!r}"
+            if words not in self._said:
+                self._said.add(words)
+                log.exception("%s", words)
+                self.watchdog.raise_alert(
+                    AlertLevel.WARNING, "watchdog:failed", words, time.monotonic()
+                )
 
     def stop(self) -> None:
         """End at the next look."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mia.core.alert_file import NAME, Alert, AlertFile, AlertLevel
+from mia.monitoring.account_watch import AccountWatch
 from mia.monitoring.alert_system import AlertSystem
 from mia.monitoring.health_checker import Check, Mark, check_machine
 from mia.monitoring.kill_hand import KillHand
@@ -67,6 +68,8 @@ class Watchdog:
     ----------
     sight : Sight, optional
         What was seen last.
+    account : AccountWatch, optional
+        Looks at the closed trades, if there is one.
     """
 
     def __init__(
@@ -80,6 +83,7 @@ class Watchdog:
     ) -> None:
         self.system = system
         self.sight: Sight | None = None
+        self.account: AccountWatch | None = None
         self._path = state_dir
         self._hand = hand
         self._limits = limits
@@ -128,6 +132,8 @@ class Watchdog:
         if now - self._machine_at >= _MACHINE_S or not self._machine_at:
             self._machine_at = now
             self._look_at_machine(seen, now)
+        if self.account is not None:
+            self.account.step(now)
         self.system.poll(now)
 
     @property

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -36,11 +37,13 @@ from mia.execution.world_facts import WorldFacts
 from mia.performance.identity import configuration_hash
 from mia.trader.book_feed import BookFeed
 from mia.trader.chain_feed import ChainFeed, ChainPace
-from mia.trader.feeds import OWN_FEEDS, feed_delay, require_feed
+from mia.trader.feed_choice import OWN_FEEDS, close_delay, require_feed
 from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
 from mia.trader.run_alerts import RunAlerts
 from mia.trader.showing import show_run
+from mia.trader.shown_files import note_limits, note_positioning
 from mia.trader.subscribers import attach_keepers, attach_observers, make_bus
+from mia.trader.uptime import UptimeKeeper
 
 log = logging.getLogger(__name__)
 
@@ -157,7 +160,7 @@ class Assembly:
                 options.end,
                 settings.live.tick_age_s,
                 settings.live.clock_skew_s,
-                max(settings.live.close_grace_s, feed_delay(settings)),
+                max(settings.live.close_grace_s, close_delay(settings)),
             ),
         )
         facts.session = self.session
@@ -165,10 +168,18 @@ class Assembly:
         about = {"configuration": configuration_hash(loaded), "code": mia.__version__}
         stack.callback(attach_observers(bus, directory.path, about, lambda: (ticks.bid, ticks.ask)))
         journal.start_run(configuration_hash(loaded), mia.__version__)
+        note_limits(directory.path, loaded, self.clock.now())
         past = [(kind, payload) for _, _, kind, payload in events]
         self.screen = show_run(
             loaded, options, self.session, self.clock, bus, stack, past=past, book=self.book
         )
+        self.uptime = UptimeKeeper(journal.append, self._is_ready)
+        bus.subscribe("beat", self.uptime.publish, "uptime")
+
+    def _is_ready(self) -> bool:
+        """Whether orders may be sent as far as the session and the book are concerned."""
+        session = self.session
+        return session.is_ready and not session.data_fault() and not session.manager.why_no_risk
 
     def _order_manager(self, commission: Mapping[str, float]) -> OrderManager:
         settings, options = self.settings, self.options
@@ -220,7 +231,8 @@ class Assembly:
             log.warning("options stay unknown: live.chain names no chain of yesterday")
             return None
         pace = ChainPace(live.option_lines, live.option_contracts, live.chain_s)
-        return ChainFeed(Path(live.chain), self.clock.now, pace)
+        keep = partial(note_positioning, self.directory.path)
+        return ChainFeed(Path(live.chain), self.clock.now, pace, keep)
 
     def _con_id(self, contract: str) -> int:
         try:

@@ -173,6 +173,7 @@ class FrameSource:
         self._encode = msgspec.json.Encoder().encode
         self._decision: Decision | None = None
         self._happened = True
+        self._was_ready = False
         self._second = -1
         self._revision = -1
         self._close: tuple[int, int, float | None] = (0, 0, None)
@@ -282,7 +283,9 @@ class FrameSource:
         session, head, tail = self._session, self._head, self._tail
         trader, manager, counts = session.trader, session.manager, self.counts
         self._happened = False
-        if session.is_ready:
+        # What was learned before the start is drawn at once and not as it is learned.
+        self._was_ready = self._was_ready or session.is_ready
+        if self._was_ready:
             self._bars.look()
         counts.settle()
         switch = trader.kill_switch

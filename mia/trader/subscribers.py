@@ -72,7 +72,7 @@ def attach_keepers(
     bus.subscribe("index", vix.publish, "vix")
     bus.subscribe("kill", keep_kill_state, "kill store")
     bus.subscribe(ALL, cycle.publish, "cycle journal")
-    for topic in ("feed", "hole"):
+    for topic in ("feed", "feed_switch", "feed_doubt", "hole"):
         bus.subscribe(topic, keep_feed, "feed journal")
     bus.subscribe(ALL, sink.publish, "record")
 

@@ -33,6 +33,7 @@ from mia.trader.start_up import StartUp
 
 ACCOUNT = "DU1234567"
 WEBHOOK = "MIA_ALERTS__DISCORD_WEBHOOK"
+FIXED = ("feed=ibkr", "backup.every_h=0")
 
 
 def say(event: str, **more: object) -> None:
@@ -99,7 +100,7 @@ def main(wish: dict[str, Any]) -> int:
         "paper",
         [
             *watched,
-            "feed=ibkr",
+            *FIXED,
             f"ibkr.port={wish['port']}",
             f"ibkr.account={ACCOUNT}",
             *wish["settings"],

@@ -217,8 +217,9 @@ def test_every_closed_bar_is_drawn_as_the_kernels_computed_it(
     shown: Shown, rows: NDArray[np.void]
 ) -> None:
     bars = [line for line in lines_of(shown) if "t" in line]
-    assert [bar["t"] for bar in bars] == rows["bar"]["t_open"].tolist()
-    for bar, row in zip(bars, rows, strict=True):
+    # The clock closes the last bar in a live run; a tape ends within it.
+    assert [bar["t"] for bar in bars[:-1]] == rows["bar"]["t_open"].tolist()
+    for bar, row in zip(bars, rows, strict=False):
         of = row["bar"]
         names = ("open", "high", "low", "close", "volume")
         assert [bar[name] for name in "ohlcv"] == [int(of[name]) for name in names]
@@ -267,15 +268,15 @@ def test_fills_and_marks_are_drawn_in_their_order(shown: Shown) -> None:
     assert [(m["t"], m["equity"]) for m in marks] == [(t, e) for t, _, e in record.marks]
 
 
-def test_battle_and_levels_are_those_of_the_newest_close(
-    shown: Shown, rows: NDArray[np.void]
-) -> None:
-    row, battle, levels = rows[-1], shown.last.battle, shown.last.levels
+def test_battle_and_levels_are_those_of_the_newest_close(shown: Shown) -> None:
+    row, battle, levels = shown.trader.trader.state.newest, shown.last.battle, shown.last.levels
+    assert row is not None
     assert battle.score == row["battle"]["score"]
     assert battle.status == BattleStatus(row["battle"]["status"]).name
     assert battle.golden_state == GoldenState(row["battle"]["state"]).name
-    assert (levels.vwap, levels.poc) == (row["vwap"], int(row["poc"]))
+    assert (levels.vwap, levels.poc) == (row["vwap"], row["poc"])
     assert (levels.gamma_flip, levels.options_quality, battle.vix) == (None, None, None)
+    assert shown.last.counters["bars"] == shown.trader.trader.state.primary.count
 
 
 def test_a_run_that_is_looked_at_decides_what_a_backtest_does(shown: Shown) -> None:
