@@ -33,6 +33,7 @@ OTHER_NAMES = frozenset(
         "MIA_FUZZ_SECONDS",
         "MIA_FUZZ_SEED",
         "MIA_ORDER_STEPS",
+        "MIA_PROFILE",
         "MIA_REAL_DATA",
         "MIA_SOAK_S",
         "MIA_SOAK_SEED",
