@@ -101,7 +101,7 @@ def told(state: Path, key: str, since: int) -> Alert | None:
     return found[0] if found else None
 
 
-NAMES = ("trader", "watchdog", "screen")
+NAMES = ("trader", "watchdog", "dashboard", "metrics")
 EVERY = [
     (first, second, number)
     for first, second in permutations(NAMES, 2)
@@ -109,7 +109,7 @@ EVERY = [
 ]
 
 
-@pytest.mark.parametrize(("first", "second", "number"), some(EVERY, max(1, 12 // PAIRS)))
+@pytest.mark.parametrize(("first", "second", "number"), some(EVERY, max(1, 24 // PAIRS)))
 def test_of_two_processes_that_fail_the_rest_notices_each(
     tmp_path: Path, first: str, second: str, number: str
 ) -> None:
@@ -119,12 +119,15 @@ def test_of_two_processes_that_fail_the_rest_notices_each(
         DiscordServer(50, 0.2) as server,
         gateway(tmp_path) as gw,
         watched(gw, tmp_path, server.url, hold=str(tmp_path / "hold")) as run,
-        program(tmp_path, "metrics", "--state", str(state), "--port", "0") as screen,
+        program(tmp_path, "metrics", "--state", str(state), "--port", "0") as metrics,
+        program(tmp_path, "dashboard", "--state-dir", str(state), "--port", "0") as dashboard,
     ):
-        wait(lambda: b"metrics at" in (tmp_path / "metrics.said").read_bytes(), "the screen is up")
+        for name in ("metrics", "dashboard"):
+            wait((tmp_path / f"{name}.said").read_bytes, f"{name} is up")
         watchdog = holder(state / "watch.lock")
         assert watchdog is not None
-        pids = {"trader": run.process.pid, "watchdog": watchdog, "screen": screen.pid}
+        pids = {"trader": run.process.pid, "watchdog": watchdog, "dashboard": dashboard.pid}
+        pids["metrics"] = metrics.pid
         since, began = time.time_ns(), time.monotonic()
         for name in (first, second):
             os.kill(pids[name], getattr(signal, number))
