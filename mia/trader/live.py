@@ -108,18 +108,31 @@ class LiveTrader(Assembly):
             started=time.time_ns(),
         )
         self._listen()
-        if not self.options.lockstep:
-            backups.start()
+        self.alerts.heed_loop(session)
+        beside = [
+            asyncio.create_task(work) for work in (self.screen.run(), self.alerts.attend(session))
+        ]
         try:
             if await session.unless_stopped(self.start_up.run(market, orders)):
                 session.start()
+                if not self.options.lockstep:
+                    backups.start()
+                self.alerts.ready()
                 started()
             await session.run()
+        except BaseException as error:
+            self.alerts.ended(error)
+            raise
+        else:
+            self.alerts.ended(None)
         finally:
             self.start_up.close()
             for link in (market, orders):
                 with suppress(BrokerError):
                     await link.disconnect()
+            for task in beside:
+                task.cancel()
+            self.uptime.save()
             self.journal.end_run()
             await backups.stop()
 
