@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mia.core.base_types import FEATURE_NAMES
+from mia.core.base_types import FEATURE_NAMES, ClosedTrade, Decision
 from mia.data.files import reading
 from mia.errors import DataError
 from mia.ml.inputs import WIDTH, recorded_vector
@@ -136,6 +136,54 @@ def labelled_trades(
     if not (np.isfinite(found.r).all() and np.isfinite(found.tau).all()):
         raise DataError("a recorded trade has a result that is no number: make the run again")
     return found
+
+
+def of_objects(
+    decisions: Iterable[Decision],
+    trades: Iterable[ClosedTrade],
+    followed: Iterable[ClosedTrade] = (),
+) -> LabelledTrades:
+    """Make labels of what a run kept in memory; trades whose decision is unknown are left out.
+
+    Parameters
+    ----------
+    decisions : iterable of Decision
+    trades : iterable of ClosedTrade
+    followed : iterable of ClosedTrade
+        Proposals that only the model's gate refused, followed on paper.
+    """
+    known = {(decision.contract, decision.ts): decision for decision in decisions}
+    pairs = []
+    for paper, closed in ((False, trades), (True, followed)):
+        for trade in closed:
+            decision = known.get((trade.contract, trade.ts_signal))
+            if decision is not None:
+                pairs.append((decision_row(decision), result_row(trade), paper))
+    return labelled_trades(pairs)
+
+
+def decision_row(decision: Decision) -> dict[str, Any]:
+    """Return what of a decision a label needs."""
+    return {
+        "side": decision.proposal.side,
+        "session_id": decision.session_id,
+        "features": decision.features,
+        "valid": decision.valid,
+        "parts": decision.parts,
+        "gates": [
+            {"code": g.code.value, "value": g.value, "limit": g.limit, "known": g.known}
+            for g in decision.gates
+        ],
+    }
+
+
+def result_row(trade: ClosedTrade) -> dict[str, Any]:
+    """Return what of a closed trade a label needs."""
+    return {
+        "ts_entry": trade.ts_entry,
+        "ts_exit": trade.ts_exit,
+        "r_multiple": trade.r_multiple,
+    }
 
 
 def read_run(folder: Path) -> LabelledTrades:
