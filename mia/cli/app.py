@@ -13,6 +13,7 @@ from mia.cli import (
     data,
     gateway,
     kill,
+    metrics,
     options,
     report,
     snapshots,
@@ -27,6 +28,7 @@ app = typer.Typer(
 app.command()(backtest.backtest)
 app.command()(backtest.replay)
 app.command()(gateway.gateway)
+app.command()(metrics.metrics)
 for passed_on in (trade.trade, kill.kill):
     app.command(
         context_settings={

@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from mia.core.base_types import Context, Decision, ExitReason, Fill, OrderRole
+from mia.core.base_types import ClosedTrade, Context, Decision, ExitReason, Fill, OrderRole
 from mia.core.crash_points import crash_point
+from mia.data import account_history
 from mia.errors import DataError
 from mia.execution.exits import OpenTrade
 from mia.execution.open_position import Position
@@ -113,9 +114,11 @@ class CycleJournal:
             return
         if topic == "managed" and trader.position is None:
             return
-        state = cycle_to_dict(trader)
+        state = cycle_to_dict(trader) | {"after": topic}
+        if isinstance(event, ClosedTrade):
+            state[account_history.TRADE] = account_history.trade_to_dict(event)
         crash_point("before_cycle_saved")
-        self._append(KIND, state | {"after": topic}, ts=self._now(), durable=topic in DURABLE)
+        self._append(KIND, state, ts=self._now(), durable=topic in DURABLE)
         crash_point("after_cycle_saved")
 
 
