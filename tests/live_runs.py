@@ -20,8 +20,9 @@ from mia.backtest import Backtest
 from mia.config.instruments import TICK
 from mia.config.settings import LoadedSettings
 from mia.core import sessions
-from mia.core.base_types import MISSING_PRICE, BracketOrder, TradeBlock
+from mia.core.base_types import MISSING_PRICE, TradeBlock
 from mia.core.broker_types import LinkState
+from mia.core.trading_types import BracketOrder
 from mia.data.raw import ImportSource, RawTrades, SourceFormat
 from mia.data.store import Store
 from mia.data.tape import Tape, synthetic_tape

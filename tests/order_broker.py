@@ -10,7 +10,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from mia.core.base_types import BracketOrder, OrderType
+from mia.core.base_types import OrderType
 from mia.core.broker_types import (
     BrokerSnapshot,
     BrokerStatus,
@@ -23,6 +23,7 @@ from mia.core.broker_types import (
     PositionReport,
     StatusReport,
 )
+from mia.core.trading_types import BracketOrder
 from mia.errors import BrokerError
 from mia.execution.order_manager import OrderManager
 from mia.execution.orders.ledger import OrderLedger

@@ -7,13 +7,9 @@ import numpy as np
 
 from mia.core import sessions
 from mia.core.base_types import (
-    ClosedTrade,
-    Decision,
     ExitReason,
-    GateResult,
     OrderType,
     Phase,
-    Proposal,
     Reason,
     Regime,
     SetupKind,
@@ -21,6 +17,7 @@ from mia.core.base_types import (
     Strategy,
     TradingState,
 )
+from mia.core.trading_types import ClosedTrade, Decision, GateResult, Proposal
 from mia.performance.recorder import RunRecord
 from mia.performance.summary import RunFacts, summarise
 

@@ -18,7 +18,7 @@ from run_samples import BAR_SECONDS, bars_of_tape, easy, market, resliced, run_o
 from mia.backtest import Backtest, Run, replay
 from mia.config.settings import LoadedSettings
 from mia.core import sessions
-from mia.core.base_types import Fill
+from mia.core.trading_types import Fill
 from mia.data.tape import Tape
 from mia.errors import DataError
 from mia.execution.open_position import trade_id

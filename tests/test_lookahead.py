@@ -9,7 +9,8 @@ import pytest
 from run_samples import as_bars, easy, market
 
 from mia.backtest import Backtest
-from mia.core.base_types import Block, Context, Decision, Reason, TradeBlock
+from mia.core.base_types import Block, Reason, TradeBlock
+from mia.core.trading_types import Context, Decision
 from mia.execution.simple_trader import SimpleTrader
 from mia.performance.lookahead import times_of
 from mia.performance.recorder import RunRecord

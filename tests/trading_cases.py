@@ -10,19 +10,16 @@ from typing import Any
 
 from mia.config.limits import EffectiveLimits, effective_limits
 from mia.core.base_types import (
-    ClosedTrade,
-    Context,
     ExitReason,
     GoldenState,
     OrderType,
     Phase,
-    Proposal,
     Regime,
-    Setup,
     SetupKind,
     Strategy,
     Tier,
 )
+from mia.core.trading_types import ClosedTrade, Context, Proposal, Setup
 from mia.strategies.session_facts import SessionFacts
 from mia.strategies.session_hours import session_hours
 

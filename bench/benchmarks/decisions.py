@@ -5,7 +5,7 @@ from copy import copy
 
 from mia.backtest import Backtest
 from mia.config.settings import load_settings
-from mia.core.base_types import Decision
+from mia.core.trading_types import Decision
 from mia.data.tape import synthetic_tape
 from mia.features.context import context_of
 from mia.performance.recorder import RunRecord

@@ -16,7 +16,7 @@ import numpy as np
 from mia.backtest import Backtest
 from mia.config.settings import load_settings
 from mia.core import sessions
-from mia.core.base_types import Decision
+from mia.core.trading_types import Decision
 from mia.data.live_ticks import TickGate
 from mia.data.snapshot_files import SnapshotWriter
 from mia.data.tape import synthetic_tape

@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator, Mapping
 
 import numpy as np
 
-from mia.core.base_types import Clock
 from mia.core.iqfeed.level1 import UPDATE_FIELDS, Level1Counts, Level1Decoder, Level1Quote
 from mia.core.iqfeed.line_socket import IQFeedSocket
 from mia.core.market_feed import (
@@ -15,6 +14,7 @@ from mia.core.market_feed import (
     ReceivedTrades,
     ignore_notices,
 )
+from mia.core.protocols import Clock
 from mia.errors import DataError
 
 LEVEL1_PORT = 5009

@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 from mia.core import sessions
-from mia.core.base_types import Clock
 from mia.core.market_feed import (
     FeedNotice,
     FeedNoticeKind,
@@ -18,6 +17,7 @@ from mia.core.market_feed import (
     ReceivedTrades,
     ignore_notices,
 )
+from mia.core.protocols import Clock
 from mia.core.sierra.file_watch import FileWatch
 from mia.core.sierra.scid_tail import TailPosition
 from mia.core.sierra.scid_trades import ScidTrades

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from mia.core.base_types import ClosedTrade
+from mia.core.trading_types import ClosedTrade
 from mia.data.journal_schema import JournalEvent
 from mia.errors import JournalError
 

@@ -5,8 +5,8 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from mia.core.base_types import Clock
 from mia.core.market_feed import ReceivedTrades
+from mia.core.protocols import Clock
 from mia.core.sierra.scid_tail import TailPosition
 from mia.core.sierra_connector import SierraConnector
 from mia.data.collected_days import DayQuality, compact, sweep

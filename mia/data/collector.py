@@ -17,8 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mia.core import sessions
-from mia.core.base_types import Clock, TradeBlock
+from mia.core.base_types import TradeBlock
 from mia.core.market_feed import FeedNotice, FeedNoticeKind
+from mia.core.protocols import Clock
 from mia.data.files import writing
 from mia.data.process_lock import ProcessLock
 from mia.data.segments import (

@@ -14,9 +14,9 @@ from mia.data.live_ticks import (
     SIGMAS_SQUARED,
     WITNESSES,
     HeldTrade,
-    Refusal,
     TickGate,
 )
+from mia.data.tick_verdicts import Refusal
 
 
 class FeedGate(TickGate):

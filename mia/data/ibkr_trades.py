@@ -20,7 +20,8 @@ from mia.core.market_feed import (
     ignore_notices,
 )
 from mia.data.contracts import is_contract, parse_contract
-from mia.data.live_ticks import Refusal, TickGate
+from mia.data.live_ticks import TickGate
+from mia.data.tick_verdicts import Refusal
 from mia.errors import BrokerError
 
 _SECOND = 1_000_000_000

@@ -9,18 +9,13 @@ next trade is where the market was.
 
 from collections import Counter
 from collections.abc import Callable
-from enum import StrEnum
-from math import isfinite
-
-import numpy as np
 
 from mia.core import sessions
 from mia.core.aggressor import Aggressor
-from mia.core.base_types import MISSING_PRICE, Clock, TradeBlock
+from mia.core.base_types import MISSING_PRICE, TradeBlock
+from mia.core.protocols import Clock
+from mia.data.tick_verdicts import UNREPORTED, DataFault, Refusal, is_trading, not_whole
 from mia.data.trade_columns import TradeColumns
-
-UNREPORTED = 2
-"""Bit of the wire's mask on a trade that is not part of the tape of prices."""
 
 _SECOND = 1_000_000_000
 _STALE_NS = 10 * _SECOND
@@ -36,28 +31,6 @@ MAX_SIZE = 1_000_000
 _NEVER = 2**63 - 1
 
 HeldTrade = tuple[int, int, int, int, int, int]
-
-
-class Refusal(StrEnum):
-    """Why a tick was refused."""
-
-    CONNECTOR = "CONNECTOR"
-    NOT_A_NUMBER = "NOT_A_NUMBER"
-    OFF_GRID = "OFF_GRID"
-    PRICE_RANGE = "PRICE_RANGE"
-    SIZE = "SIZE"
-    TIME_BACK = "TIME_BACK"
-    AHEAD = "AHEAD"
-    CLOSED = "CLOSED"
-    CROSSED = "CROSSED"
-    JUMP = "JUMP"
-
-
-class DataFault(StrEnum):
-    """Why the data as a whole cannot be trusted now."""
-
-    STALE = "STALE"
-    QUOTES_FROZEN = "QUOTES_FROZEN"
 
 
 class TickGate:
@@ -187,7 +160,7 @@ class TickGate:
             self.unreported += 1
             return False
         if type(price) is not int or type(size) is not int:
-            wrong = _not_whole(price) or _not_whole(size)
+            wrong = not_whole(price) or not_whole(size)
             if wrong is not None:
                 return self._refuse(wrong, ts)
             price, size = int(price), int(size)
@@ -215,7 +188,7 @@ class TickGate:
         `MISSING_PRICE` on a side says that nobody bids or offers.
         """
         if type(bid) is not int or type(ask) is not int:
-            wrong = _not_whole(bid) or _not_whole(ask)
+            wrong = not_whole(bid) or not_whole(ask)
             if wrong is not None:
                 return self._refuse(wrong, ts)
             bid, ask = int(bid), int(ask)
@@ -318,7 +291,7 @@ class TickGate:
         if ts >= limit:
             return Refusal.AHEAD
         if ts >= self._session_end:
-            if not _is_trading(ts):
+            if not is_trading(ts):
                 return Refusal.CLOSED
             for held in self._held:
                 self._refuse(Refusal.JUMP, held[0])
@@ -394,17 +367,5 @@ class TickGate:
                 self._refuse(Refusal.JUMP, trade[0])
 
 
-def _not_whole(value: float) -> Refusal | None:
-    if not isinstance(value, int | float | np.integer | np.floating) or not isfinite(value):
-        return Refusal.NOT_A_NUMBER
-    return None if value == int(value) else Refusal.OFF_GRID
-
-
 def _beside(quote: tuple[int, int, int], bid: int, ask: int) -> bool:
     return abs(quote[1] - bid) <= MIN_JUMP or abs(quote[2] - ask) <= MIN_JUMP
-
-
-def _is_trading(ts: int) -> bool:
-    """Whether the market trades in the session of an instant."""
-    instants = np.array([ts], np.int64)
-    return bool(sessions.covered(instants)[0]) and sessions.is_trading_day(sessions.session_id(ts))

@@ -8,8 +8,8 @@ from mia.config.limits import EffectiveLimits
 from mia.config.method import Cost, Fill, Group
 from mia.config.settings import LoadedSettings
 from mia.core import sessions
-from mia.core.base_types import EventSink, SignalFilter
 from mia.core.kernel_params import kernel_params
+from mia.core.protocols import EventSink, SignalFilter
 from mia.errors import ConfigError
 from mia.execution.cycle_plugs import VixSource
 from mia.execution.simple_trader import SimpleTrader

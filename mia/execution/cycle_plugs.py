@@ -5,7 +5,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mia.core.base_types import Broker, TradeBlock
+from mia.core.base_types import TradeBlock
+from mia.core.protocols import Broker
 
 
 class SimulatedMatching(Broker, Protocol):

@@ -10,15 +10,8 @@ from math import ceil, floor
 from typing import Any
 
 from mia.config.method import Exit, Group
-from mia.core.base_types import (
-    Context,
-    ExitReason,
-    GoldenState,
-    Proposal,
-    SetupKind,
-    Strategy,
-    TradingState,
-)
+from mia.core.base_types import ExitReason, GoldenState, SetupKind, Strategy, TradingState
+from mia.core.trading_types import Context, Proposal
 from mia.errors import DataError
 from mia.strategies.proposals import EPS, group
 from mia.strategies.session_hours import MINUTE_NS, SessionHours

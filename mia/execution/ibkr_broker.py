@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mia.config.instruments import MONTH_CODES
-from mia.core.base_types import BracketOrder, Fill, TradeBlock
+from mia.core.base_types import TradeBlock
+from mia.core.trading_types import BracketOrder, Fill
 from mia.errors import BrokerError, OrderRefused
 from mia.execution.gate_facts import GateFacts
 from mia.execution.last_gate import LastGate

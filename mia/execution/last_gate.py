@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Mapping
 from math import isfinite
 
 from mia.config.instruments import INSTRUMENTS
-from mia.core.base_types import BracketOrder, OrderType, TradingMode, TradingState
+from mia.core.base_types import OrderType, TradingMode, TradingState
+from mia.core.trading_types import BracketOrder
 from mia.errors import MiaError
 from mia.execution.gate_facts import MINUTE, GateFacts, GateLimits, Refusal, Refused
 from mia.execution.orders.states import UNITS

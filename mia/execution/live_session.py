@@ -18,10 +18,12 @@ from typing import Any
 
 from mia.config.instruments import INSTRUMENTS
 from mia.core import sessions
-from mia.core.base_types import Clock, EventSink, TradingState
+from mia.core.base_types import TradingState
 from mia.core.broker_types import BrokerSnapshot, LinkState
 from mia.core.market_status import MarketStatus
-from mia.data.live_ticks import DataFault, TickGate
+from mia.core.protocols import Clock, EventSink
+from mia.data.live_ticks import TickGate
+from mia.data.tick_verdicts import DataFault
 from mia.errors import BrokerError, DataError, MiaError, RiskHalt
 from mia.execution.clocks import MarketClock
 from mia.execution.ibkr_broker import IbkrBroker

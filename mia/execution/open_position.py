@@ -4,14 +4,8 @@ import hashlib
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
-from mia.core.base_types import (
-    ClosedTrade,
-    Context,
-    Decision,
-    ExitReason,
-    Fill,
-    OrderRole,
-)
+from mia.core.base_types import ExitReason, OrderRole
+from mia.core.trading_types import ClosedTrade, Context, Decision, Fill
 from mia.execution.exits import OpenTrade, open_trade
 
 _EXITS = {OrderRole.STOP: ExitReason.STOP, OrderRole.TARGET: ExitReason.TARGET}

@@ -11,7 +11,7 @@ wanted: it is sent at once where the link allows, and otherwise after the next r
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from mia.core.base_types import BracketOrder, Clock, Fill, OrderRole, OrderType
+from mia.core.base_types import OrderRole, OrderType
 from mia.core.broker_types import (
     CommissionReport,
     ExecutionReport,
@@ -21,6 +21,8 @@ from mia.core.broker_types import (
     OrderWire,
     StatusReport,
 )
+from mia.core.protocols import Clock
+from mia.core.trading_types import BracketOrder, Fill
 from mia.errors import BrokerError
 from mia.execution.orders.broker_reports import BrokerReports
 from mia.execution.orders.keeper import OrderKeeper

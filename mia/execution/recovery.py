@@ -11,8 +11,9 @@ from typing import Any
 
 import msgspec
 
-from mia.core.base_types import ClosedTrade, Context, Decision, ExitReason, Fill, OrderRole
+from mia.core.base_types import ExitReason, OrderRole
 from mia.core.crash_points import crash_point
+from mia.core.trading_types import ClosedTrade, Context, Decision, Fill
 from mia.data import account_history
 from mia.errors import DataError
 from mia.execution.exits import OpenTrade

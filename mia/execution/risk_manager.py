@@ -7,18 +7,8 @@ from typing import Any
 from mia.config.instruments import INSTRUMENTS
 from mia.config.limits import EffectiveLimits
 from mia.config.method import Account, Group, Risk
-from mia.core.base_types import (
-    ClosedTrade,
-    Context,
-    ExitReason,
-    GateResult,
-    Phase,
-    Proposal,
-    Reason,
-    Strategy,
-    Tier,
-    TradingMode,
-)
+from mia.core.base_types import ExitReason, Phase, Reason, Strategy, Tier, TradingMode
+from mia.core.trading_types import ClosedTrade, Context, GateResult, Proposal
 from mia.errors import DataError
 from mia.execution.sizing import FamilyRecord, Sizer
 from mia.strategies.proposals import EPS, group, size_class_factor

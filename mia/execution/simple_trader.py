@@ -6,7 +6,7 @@ is decided upon: exits first, then a new proposal. Nothing that is decided at a 
 the data before it, and an order acts from the data after it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,33 +16,20 @@ from mia.config.instruments import instrument
 from mia.config.limits import EffectiveLimits
 from mia.config.method import Gate, Group
 from mia.core.bar_records import bars_of
-from mia.core.base_types import (
-    Block,
-    BracketOrder,
-    Context,
-    Decision,
-    EventSink,
-    ExitReason,
-    Fill,
-    OrderRole,
-    SignalFilter,
-    TradeBlock,
-    TradingState,
-)
+from mia.core.base_types import Block, ExitReason, TradeBlock, TradingState
+from mia.core.protocols import EventSink, SignalFilter
+from mia.core.trading_types import BracketOrder, Context, Decision
 from mia.data.contracts import parse_contract
-from mia.errors import BrokerError, DataError, OrderRefused
+from mia.errors import DataError, OrderRefused
 from mia.execution.cycle_plugs import NoVix, SimulatedMatching, VixSource
-from mia.execution.exits import ExitRules, ExitTrade, MoveStop
-from mia.execution.kill_switch import Exposure, KillSwitch
 from mia.execution.open_position import Position, trade_id
-from mia.execution.risk_manager import RiskManager, position_equivalents
+from mia.execution.position_keeper import PositionKeeper
 from mia.features.context import context_of
 from mia.features.options_feed import SnapshotSource, give_options
 from mia.strategies.proposals import group
 from mia.strategies.session_facts import NewsWindow, SessionFacts, no_news_calendar
 from mia.strategies.session_hours import session_hours
 from mia.strategies.signal_generator import SignalGenerator
-from mia.strategies.trend_strategy import entry_is_void
 
 _SETUP = 0
 _CLOSE_EVENT = market_state.CLOSE
@@ -51,7 +38,7 @@ _BUSY_WAKE = market_state.CLOSE | market_state.SESSION
 _SECOND_NS = 1_000_000_000
 
 
-class SimpleTrader:
+class SimpleTrader(PositionKeeper):
     """Runs market state, decisions, risk and orders over blocks of market data.
 
     Parameters
@@ -79,10 +66,6 @@ class SimpleTrader:
     Attributes
     ----------
     groups : mapping of str to Group
-    risk : RiskManager
-    kill_switch : KillSwitch
-    position : Position, optional
-        The bracket at work.
     contract : str
         Of the newest data.
     """
@@ -101,19 +84,12 @@ class SimpleTrader:
         options: SnapshotSource | None = None,
         send: bool = True,
     ) -> None:
+        super().__init__(broker, limits, groups, sink)
         self.state = state
-        self.broker = broker
         self.limits = limits
         self.groups = groups
-        self.sink = sink
-        self.risk = RiskManager(limits, groups)
-        self.kill_switch = KillSwitch(
-            limits, lambda cause, before, after: sink.publish("kill", (cause, before, after))
-        )
         self.generator = SignalGenerator(limits, self.risk, groups, model)
-        self.exit_rules = ExitRules(groups)
         self.vix = vix or NoVix()
-        self.position: Position | None = None
         self.contract = ""
         self._news_window = news_window
         self._options = options
@@ -121,7 +97,6 @@ class SimpleTrader:
         self._end_min = group(groups, "gate", Gate).end_min
         self._contracts: dict[str, int] = {}
         self._facts: SessionFacts | None = None
-        self._last_price = 0
         self._last_ts = 0
         self._checked_second = 0
         self._remembered: Mapping[str, object] | None = None
@@ -240,12 +215,6 @@ class SimpleTrader:
             start = self.broker.advance(block, start, stop)
             self.collect()
 
-    def collect(self) -> None:
-        """Take the fills that the broker has, and book the position if it is done."""
-        for fill in self.broker.poll():
-            self._take_fill(fill)
-        self._settle()
-
     def advance_clock(self, now: int) -> None:
         """Close the bar that has ended by `now` (ns UTC), though no trade came after it."""
         self.state.wake = _IDLE_WAKE if self.position is None else _BUSY_WAKE
@@ -331,23 +300,6 @@ class SimpleTrader:
         if any(setup.traded for setup in context.setups):
             self._propose(context, facts)
 
-    def exposure(self) -> Exposure:
-        """Return the account as the kill switch sees it, at the last price."""
-        return self._exposure(self._last_price)[0]
-
-    def _exposure(self, price: float) -> tuple[Exposure, bool]:
-        """Return the account as the kill switch sees it, and whether an entry has filled."""
-        position = self.position
-        if position is None or position.trade is None:
-            return Exposure(self.risk.day_pnl), False
-        exposure = Exposure(
-            self.risk.day_pnl,
-            position.open_pnl(price),
-            position.open_pnl(position.trade.stop) - position.costs,
-            position_equivalents(position.decision.symbol, position.open_quantity),
-        )
-        return exposure, True
-
     def _check_kill_switch(self, context: Context) -> TradingState:
         exposure, filled = self._exposure(context.close)
         if filled:
@@ -355,39 +307,6 @@ class SimpleTrader:
                 "mark", (context.ts, context.session_id, self.risk.equity + exposure.open_pnl)
             )
         return self.kill_switch.check(context.ts, context.session_id, exposure, context.vix)
-
-    def _manage(self, position: Position, context: Context, facts: SessionFacts) -> None:
-        ts = context.ts
-        if position.entry_works:
-            position.bars_left -= 1
-            turned = entry_is_void(context, position.decision.proposal)
-            stale = context.session_id != position.decision.session_id
-            over = ts >= facts.hours.flat_at
-            if (
-                position.bars_left == 0
-                or turned
-                or stale
-                or over
-                or facts.trading_state > TradingState.NORMAL
-            ):
-                self.broker.cancel_entry(position.trade_id, ts)
-                position.bars_left = 0
-        trade = position.trade
-        if trade is not None and position.open_quantity and position.exit_reason is None:
-            action = self.exit_rules.at_close(trade, context, facts.hours, facts.trading_state)
-            if isinstance(action, ExitTrade):
-                position.exit_reason = action.reason
-                self.broker.flatten(position.trade_id, ts)
-            elif isinstance(action, MoveStop):
-                try:
-                    self.broker.modify_stop(position.trade_id, action.stop, ts)
-                except BrokerError:
-                    # The market has passed the new stop already: what it protects must go.
-                    position.exit_reason = ExitReason.STOP
-                    self.broker.flatten(position.trade_id, ts)
-        if trade is not None and position.open_quantity:
-            self.sink.publish("position", (position, context))
-        self.sink.publish("managed", position)
 
     def _propose(self, context: Context, facts: SessionFacts) -> None:
         position = self.position
@@ -445,65 +364,3 @@ class SimpleTrader:
             self.sink.publish("refused", (decision, refusal))
             if refusal.counts:
                 self.kill_switch.record_reject(context.ts, context.session_id)
-
-    def _take_fill(self, fill: Fill) -> None:
-        position = self.position
-        if position is None or position.trade_id != fill.bracket_id:
-            self.sink.publish("fill", fill)
-            raise DataError(f"a fill of {fill.bracket_id} belongs to no position of ours")
-        adverse = fill.side * (fill.price - fill.reference_price)
-        self.kill_switch.record_slippage(fill.ts, adverse)
-        if position.take(fill):
-            self.risk.record_entry(position.decision.session_id)
-        self.sink.publish("fill", fill)
-        if position.open_quantity == 0 and position.entry_works:
-            # The exchange closed what had filled; the rest of the entry must not open it again.
-            self.broker.cancel_entry(position.trade_id, fill.ts)
-            position.bars_left = 0
-
-    def catch_up(self, fills: Sequence[Fill]) -> None:
-        """Book the fills of the adopted position that an earlier run had not booked.
-
-        Parameters
-        ----------
-        fills : sequence of Fill
-            All of its fills, in order.
-        """
-        position = self.position
-        if position is not None:
-            for fill in fills[len(position.fills) :]:
-                self._take_fill(fill)
-            self._settle()
-
-    def correct(
-        self, bracket_id: str, old: tuple[OrderRole, int, int], quantity: int, price: int
-    ) -> bool:
-        """Follow a broker that corrects an execution of the position at work.
-
-        Returns
-        -------
-        bool
-            False if it belongs to a trade that is closed: its result is not touched.
-        """
-        position = self.position
-        if position is None or position.trade_id != bracket_id:
-            return False
-        found = position.correct(old, quantity, price)
-        if found:
-            self.sink.publish("corrected", position)
-            self._settle()
-        return found
-
-    def _settle(self) -> None:
-        """Book the position if nothing of it is left at the broker."""
-        position = self.position
-        if position is None or self.broker.is_open(position.trade_id):
-            return
-        self.position = None
-        if position.filled == 0:
-            self.sink.publish("unfilled", position.decision)
-            return
-        trade = position.closed_trade(*self.broker.excursions(position.trade_id))
-        self.risk.record_closed(trade)
-        self.sink.publish("closed", trade)
-        self.sink.publish("mark", (trade.ts_exit, trade.session_id, self.risk.equity))

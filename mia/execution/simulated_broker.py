@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from mia._fast import matching
 from mia.config import method
 from mia.config.instruments import instrument
-from mia.core.base_types import BracketOrder, Fill, OrderRole, OrderType, TradeBlock
+from mia.core.base_types import OrderRole, OrderType, TradeBlock
+from mia.core.trading_types import BracketOrder, Fill
 from mia.errors import BrokerError, ConfigError
 
 _ORDERS_PER_BRACKET = 4
@@ -57,7 +58,7 @@ class _Bracket:
 
 
 class SimulatedBroker:
-    """Implements `mia.core.base_types.Broker` against a tape; costs and latency as configured.
+    """Implements `mia.core.protocols.Broker` against a tape; costs and latency as configured.
 
     Parameters
     ----------

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from mia._fast import market_state
-from mia.core.base_types import BarBlock, Block, ClosedTrade, Context, Decision, Fill
+from mia.core.base_types import BarBlock, Block
+from mia.core.trading_types import ClosedTrade, Context, Decision, Fill
 from mia.data.snapshot_files import SCHEMA_VERSION, SnapshotType, SnapshotWriter
 from mia.execution import snapshot_blocks as blocks
 from mia.execution.open_position import Position, trade_id

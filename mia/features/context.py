@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from mia.core.base_types import Context, GoldenState, Phase, Regime, Setup, SetupKind, Tier
+from mia.core.base_types import GoldenState, Phase, Regime, SetupKind, Tier
+from mia.core.trading_types import Context, Setup
 
 _PHASES = tuple(Phase)
 _REGIMES = tuple(Regime)

@@ -16,7 +16,8 @@ import numpy as np
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from mia.core.base_types import FEATURE_NAMES, ClosedTrade, Decision
+from mia.core.base_types import FEATURE_NAMES
+from mia.core.trading_types import ClosedTrade, Decision
 from mia.data.files import reading
 from mia.errors import DataError
 from mia.ml.inputs import WIDTH, recorded_vector

@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mia.core.base_types import FEATURE_NAMES, Context, Proposal
+from mia.core.base_types import FEATURE_NAMES
+from mia.core.trading_types import Context, Proposal
 from mia.strategies.confidence import WEIGHTS, confidence, confidence_parts
 
 INPUTS: tuple[str, ...] = (*FEATURE_NAMES, "bn_score", "confidence", "price_score", "mtf")

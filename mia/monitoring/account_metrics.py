@@ -6,7 +6,7 @@ from pathlib import Path
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from mia.core.base_types import ClosedTrade
+from mia.core.trading_types import ClosedTrade
 from mia.data import account_history, state_files
 from mia.data.journal_reader import JournalReader
 from mia.errors import JournalError

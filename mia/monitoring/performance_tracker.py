@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 from prometheus_client.core import GaugeMetricFamily, Metric
 
-from mia.core.base_types import ClosedTrade
 from mia.core.statistics import max_drawdown, wilson_interval
+from mia.core.trading_types import ClosedTrade
 
 ALL = "ALL"
 """Name of the group of all trades."""

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from mia.config.instruments import TICK
 from mia.core import sessions
-from mia.core.base_types import ClosedTrade
 from mia.core.risk_measures import rolling_mean, rolling_sharpe
+from mia.core.trading_types import ClosedTrade
 from mia.performance.recorder import RunRecord
 from mia.performance.session_analysis import ROLLING_SESSIONS, ROLLING_TRADES
 from mia.performance.summary import session_pnl

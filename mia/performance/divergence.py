@@ -8,8 +8,8 @@ from typing import Any, Generic, TypeVar
 
 import numpy as np
 
-from mia.core.base_types import ClosedTrade, Decision, Fill
 from mia.core.statistics import mean_interval
+from mia.core.trading_types import ClosedTrade, Decision, Fill
 from mia.performance.figures import bounds, mean, numbers, quantiles
 from mia.performance.recorder import RunRecord
 

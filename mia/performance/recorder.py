@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mia.core.base_types import ClosedTrade, Decision, Fill, Reason, TradingState
+from mia.core.base_types import Reason, TradingState
+from mia.core.trading_types import ClosedTrade, Decision, Fill
 
 
 @dataclass(slots=True)

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
-from mia.core.base_types import Decision, Reason
+from mia.core.base_types import Reason
+from mia.core.trading_types import Decision
 from mia.performance.summary import NEW_YORK
 from mia.performance.wording import (
     FEW_TRADES,

@@ -7,21 +7,17 @@ import pyarrow as pa
 
 from mia.core.base_types import (
     FEATURE_NAMES,
-    ClosedTrade,
-    Decision,
     ExitReason,
-    Fill,
-    GateResult,
     OrderRole,
     OrderType,
     Phase,
-    Proposal,
     Reason,
     Regime,
     SetupKind,
     Signal,
     Strategy,
 )
+from mia.core.trading_types import ClosedTrade, Decision, Fill, GateResult, Proposal
 
 TRADES = pa.schema(
     [

@@ -11,9 +11,9 @@ import numpy as np
 
 from mia.core import sessions as calendar
 from mia.core import statistics
-from mia.core.base_types import ClosedTrade
 from mia.core.overfitting import Overfitting, Trials
 from mia.core.statistics import Floats
+from mia.core.trading_types import ClosedTrade
 from mia.performance import session_analysis, trade_analysis
 from mia.performance.figures import finite
 from mia.performance.recorder import RunRecord

@@ -7,8 +7,8 @@ import numpy as np
 
 from mia.config.instruments import instrument
 from mia.core import risk_measures
-from mia.core.base_types import ClosedTrade
 from mia.core.statistics import wilson_interval
+from mia.core.trading_types import ClosedTrade
 from mia.performance.figures import bounds, finite, mean, numbers, quantiles, ratio
 
 MINUTE = 60_000_000_000

@@ -1,6 +1,7 @@
 """Confidence in a proposal: a weighted mean of eight views, a missing one counting one half."""
 
-from mia.core.base_types import Context, Proposal, Strategy
+from mia.core.base_types import Strategy
+from mia.core.trading_types import Context, Proposal
 from mia.strategies.proposals import EPS
 
 WEIGHTS = {

@@ -10,17 +10,8 @@ from math import isnan
 
 from mia.config.limits import EffectiveLimits
 from mia.config.method import Evid, Gate, Group
-from mia.core.base_types import (
-    Context,
-    GateResult,
-    Proposal,
-    Reason,
-    Regime,
-    SetupKind,
-    Strategy,
-    TradingMode,
-    TradingState,
-)
+from mia.core.base_types import Reason, Regime, SetupKind, Strategy, TradingMode, TradingState
+from mia.core.trading_types import Context, GateResult, Proposal
 from mia.strategies.proposals import EPS, StopRules, group
 from mia.strategies.session_facts import SessionFacts
 from mia.strategies.session_hours import MINUTE_NS

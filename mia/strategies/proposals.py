@@ -6,7 +6,8 @@ from math import ceil, floor, isfinite
 from typing import TypeVar
 
 from mia.config.method import Group, Risk
-from mia.core.base_types import Context, OrderType, Proposal, Reason, Setup, SetupKind, Strategy
+from mia.core.base_types import OrderType, Reason, SetupKind, Strategy
+from mia.core.trading_types import Context, Proposal, Setup
 from mia.errors import ConfigError
 
 G = TypeVar("G", bound=Group)

@@ -6,17 +6,9 @@ from typing import Protocol
 
 from mia.config.limits import EffectiveLimits
 from mia.config.method import Group
-from mia.core.base_types import (
-    Context,
-    Decision,
-    ExitReason,
-    GateResult,
-    Proposal,
-    Reason,
-    Signal,
-    SignalFilter,
-    Strategy,
-)
+from mia.core.base_types import ExitReason, Reason, Signal, Strategy
+from mia.core.protocols import SignalFilter
+from mia.core.trading_types import Context, Decision, GateResult, Proposal
 from mia.strategies.confidence import confidence, confidence_parts, quality_label
 from mia.strategies.gates import Gates
 from mia.strategies.proposals import Rejection

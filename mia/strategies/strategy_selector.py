@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from mia.config.method import Group
-from mia.core.base_types import Context, Proposal, Reason, Regime
+from mia.core.base_types import Reason, Regime
+from mia.core.trading_types import Context, Proposal
 from mia.strategies.proposals import Rejection
 from mia.strategies.range_strategy import RangeStrategy
 from mia.strategies.trend_strategy import TrendStrategy

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 
 from mia.config.method import Group, Trend
-from mia.core.base_types import Context, OrderType, Proposal, Regime, SetupKind, Strategy
+from mia.core.base_types import OrderType, Regime, SetupKind, Strategy
+from mia.core.trading_types import Context, Proposal
 from mia.strategies.proposals import EPS, NO_SETUP, Rejection, StopRules, best, group
 
 _ORDER = {

@@ -8,11 +8,12 @@ from typing import Protocol
 
 from mia.config.settings import Settings
 from mia.core import sessions
-from mia.core.base_types import Clock, TradeBlock
+from mia.core.base_types import TradeBlock
 from mia.core.ibkr.contracts import FutureContract
 from mia.core.ibkr_connector import IbkrConnector
 from mia.core.iqfeed.history import IQFeedHistory
 from mia.core.iqfeed_connector import IQFeedConnector
+from mia.core.protocols import Clock
 from mia.core.sierra_connector import SierraConnector
 from mia.data.feed_gate import FeedGate
 from mia.data.history_stitch import OVERLAP_NS, History, cut

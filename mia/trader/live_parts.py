@@ -8,9 +8,10 @@ from typing import Any
 
 from mia.config.settings import LoadedSettings
 from mia.core import sessions
-from mia.core.base_types import EventSink, TradingMode
+from mia.core.base_types import TradingMode
 from mia.core.broker_types import OrderTicket
 from mia.core.ibkr_connector import IbkrConnector
+from mia.core.protocols import EventSink
 from mia.data.calendar import NewsCalendar
 from mia.errors import BrokerError, ConfigError
 from mia.execution.last_gate import PAPER_PREFIX

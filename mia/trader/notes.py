@@ -4,8 +4,8 @@ from typing import Any
 
 from rich.console import Console
 
-from mia.core.base_types import EventSink
 from mia.core.broker_types import LinkState
+from mia.core.protocols import EventSink
 
 
 class Notes:

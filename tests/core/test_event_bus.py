@@ -2,8 +2,8 @@ import time
 
 import pytest
 
-from mia.core.base_types import EventSink
 from mia.core.event_bus import ALL, EventBus
+from mia.core.protocols import EventSink
 
 
 class Reports(list[tuple[str, str]]):

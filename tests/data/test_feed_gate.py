@@ -6,7 +6,7 @@ from sierra_writer import SetClock, market_block, part
 
 from mia.core.base_types import MISSING_PRICE, TradeBlock
 from mia.data.feed_gate import FeedGate
-from mia.data.live_ticks import Refusal
+from mia.data.tick_verdicts import Refusal
 
 SECOND = 1_000_000_000
 OPEN = 1_741_615_200_000_000_000  # 2025-03-10 14:00 UTC

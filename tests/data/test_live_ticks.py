@@ -6,8 +6,9 @@ from wire_samples import COLUMNS, MAX_PRICE, SECOND, Quality, StandingClock, joi
 
 from mia.core import sessions
 from mia.core.base_types import MISSING_PRICE
-from mia.data.live_ticks import UNREPORTED, DataFault, Refusal, TickGate
+from mia.data.live_ticks import TickGate
 from mia.data.tape import synthetic_tape
+from mia.data.tick_verdicts import UNREPORTED, DataFault, Refusal
 from mia.data.wire_tape import as_wire
 
 DAY = 20250311

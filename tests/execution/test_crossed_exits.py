@@ -6,7 +6,8 @@ import pytest
 from run_cases import a_decision
 from trading_cases import SESSION, a_context, at
 
-from mia.core.base_types import Fill, OrderRole
+from mia.core.base_types import OrderRole
+from mia.core.trading_types import Fill
 from mia.execution.open_position import Position
 
 

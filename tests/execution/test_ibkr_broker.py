@@ -6,14 +6,8 @@ import numpy as np
 import pytest
 from order_broker import ACCOUNT, Desk
 
-from mia.core.base_types import (
-    MISSING_PRICE,
-    Fill,
-    OrderRole,
-    TradeBlock,
-    TradingMode,
-    TradingState,
-)
+from mia.core.base_types import MISSING_PRICE, OrderRole, TradeBlock, TradingMode, TradingState
+from mia.core.trading_types import Fill
 from mia.errors import BrokerError, OrderRefused
 from mia.execution.gate_facts import GateFacts, GateLimits
 from mia.execution.ibkr_broker import IbkrBroker, traded_contract

@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mia.core.base_types import BracketOrder, OrderType, TradingMode, TradingState
+from mia.core.base_types import OrderType, TradingMode, TradingState
+from mia.core.trading_types import BracketOrder
 from mia.errors import ConfigError
 from mia.execution.gate_facts import GateFacts, GateLimits, Refused
 from mia.execution.last_gate import LastGate

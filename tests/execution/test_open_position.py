@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from run_cases import a_decision
 from trading_cases import a_context
 
-from mia.core.base_types import Fill, OrderRole
+from mia.core.base_types import OrderRole
+from mia.core.trading_types import Fill
 from mia.execution.open_position import Position
 
 ROLES = (OrderRole.ENTRY, OrderRole.ENTRY, OrderRole.STOP, OrderRole.TARGET)

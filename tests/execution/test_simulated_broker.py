@@ -6,14 +6,9 @@ from hypothesis import strategies as st
 
 from mia.config.method import Cost
 from mia.config.method import Fill as FillRules
-from mia.core.base_types import (
-    MISSING_PRICE,
-    BracketOrder,
-    Broker,
-    OrderRole,
-    OrderType,
-    TradeBlock,
-)
+from mia.core.base_types import MISSING_PRICE, OrderRole, OrderType, TradeBlock
+from mia.core.protocols import Broker
+from mia.core.trading_types import BracketOrder
 from mia.errors import BrokerError, ConfigError
 from mia.execution.simulated_broker import Excursions, SimulatedBroker
 

@@ -7,10 +7,8 @@ from trading_cases import a_context
 
 from mia.core import sessions
 from mia.core.base_types import (
-    Decision,
     OrderType,
     Phase,
-    Proposal,
     Reason,
     Regime,
     SetupKind,
@@ -18,6 +16,7 @@ from mia.core.base_types import (
     Strategy,
     TradeBlock,
 )
+from mia.core.trading_types import Decision, Proposal
 from mia.errors import BrokerError
 from mia.trader.live import LiveTrader
 

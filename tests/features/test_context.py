@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from mia._fast import market_state
-from mia.core.base_types import FEATURE_NAMES, Context, Phase, Regime
+from mia.core.base_types import FEATURE_NAMES, Phase, Regime
 from mia.core.kernel_params import kernel_params
 from mia.core.sessions import phase, session_table
+from mia.core.trading_types import Context
 from mia.data.tape import synthetic_tape
 from mia.features.context import context_of
 from mia.features.feature_calculator import feature_columns

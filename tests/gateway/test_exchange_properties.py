@@ -22,7 +22,8 @@ from hypothesis import strategies as st
 
 from mia.config.method import Cost
 from mia.config.method import Fill as FillRules
-from mia.core.base_types import BracketOrder, OrderRole, OrderType
+from mia.core.base_types import OrderRole, OrderType
+from mia.core.trading_types import BracketOrder
 from mia.execution.simulated_broker import SimulatedBroker
 
 EXAMPLES = int(os.environ.get("MIA_FAULT_N", "150"))

@@ -7,7 +7,8 @@ import pytest
 from run_cases import START, ARun, a_run
 from trading_cases import a_closed_trade
 
-from mia.core.base_types import Fill, OrderRole, Reason
+from mia.core.base_types import OrderRole, Reason
+from mia.core.trading_types import Fill
 from mia.performance.comparison import compare
 from mia.performance.comparison_page import render, verdict
 from mia.performance.divergence import diverge, matched

@@ -1,7 +1,8 @@
 from run_cases import a_decision, a_run
 from trading_cases import SESSION, a_closed_trade, at
 
-from mia.core.base_types import Fill, OrderRole, Reason
+from mia.core.base_types import OrderRole, Reason
+from mia.core.trading_types import Fill
 from mia.performance.recorder import RunRecord
 
 

@@ -8,8 +8,9 @@ import pytest
 from run_cases import START, a_decision, a_run
 from trading_cases import SESSION, at
 
-from mia.core.base_types import FEATURE_NAMES, GateResult, Reason
+from mia.core.base_types import FEATURE_NAMES, Reason
 from mia.core.statistics import max_drawdown
+from mia.core.trading_types import GateResult
 from mia.errors import DataError
 from mia.performance.recorder import RunRecord
 from mia.performance.results import (

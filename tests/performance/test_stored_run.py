@@ -7,8 +7,9 @@ import pyarrow.parquet as pq
 import pytest
 from run_cases import START, ARun, a_run
 
-from mia.core.base_types import Fill, OrderRole
+from mia.core.base_types import OrderRole
 from mia.core.overfitting import Trials
+from mia.core.trading_types import Fill
 from mia.errors import DataError
 from mia.performance.output import write_candles
 from mia.performance.report import render

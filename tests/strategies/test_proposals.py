@@ -9,7 +9,8 @@ from hypothesis import strategies as st
 from trading_cases import a_context, a_setup
 
 from mia.config.method import Range, Risk, Trend
-from mia.core.base_types import OrderType, Proposal, Reason, Regime, SetupKind, Strategy
+from mia.core.base_types import OrderType, Reason, Regime, SetupKind, Strategy
+from mia.core.trading_types import Proposal
 from mia.errors import ConfigError
 from mia.strategies.proposals import Rejection, group, size_class_factor
 from mia.strategies.range_strategy import RangeStrategy

@@ -13,7 +13,8 @@ import pytest
 from live_runs import Market, ask_control, backtest, live_trader, store_of
 from run_samples import easy
 
-from mia.core.base_types import ExitReason, Fill, OrderRole
+from mia.core.base_types import ExitReason, OrderRole
+from mia.core.trading_types import Fill
 from mia.performance.recorder import RunRecord
 from mia.trader.gateway_process import gateway_process
 

@@ -15,9 +15,10 @@ import pytest
 from live_runs import Market, Outcome, Request, backtest, live_run
 
 from mia.config.instruments import TICK
-from mia.core.base_types import Decision, ExitReason, Fill, OrderRole, OrderType
+from mia.core.base_types import ExitReason, OrderRole, OrderType
 from mia.core.broker_types import LinkState
 from mia.core.sessions import SECOND
+from mia.core.trading_types import Decision, Fill
 from mia.execution.kill_switch import Rule
 from mia.gateway.protocol.place_order import PlaceOrder
 

@@ -7,11 +7,11 @@ port was at hand.
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 
-from mia.core.base_types import Clock
 from mia.core.iqfeed.eastern_time import EasternTime
 from mia.core.iqfeed.line_socket import IQFeedSocket
 from mia.core.iqfeed.messages import Ticks, whole
 from mia.core.market_feed import FeedNotice, FeedNoticeKind, Notify, ignore_notices
+from mia.core.protocols import Clock
 from mia.errors import DataError
 
 DEPTH_PORT = 9200

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mia.config.instruments import TICK, instrument
-from mia.core.base_types import Clock, TradeBlock
+from mia.core.base_types import TradeBlock
 from mia.core.market_feed import (
     FeedNotice,
     FeedNoticeKind,
@@ -17,6 +17,7 @@ from mia.core.market_feed import (
     ReceivedTrades,
     ignore_notices,
 )
+from mia.core.protocols import Clock
 from mia.core.sierra.scid_records import (
     ANY_UNREADABLE,
     BAR,

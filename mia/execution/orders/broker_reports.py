@@ -5,7 +5,7 @@ newer revision replaces it. A status moves an order, a code at most makes it sus
 is a definitive refusal of an order that never worked.
 """
 
-from mia.core.base_types import Fill, OrderRole, OrderType, TradingState
+from mia.core.base_types import OrderRole, OrderType, TradingState
 from mia.core.broker_types import (
     BrokerStatus,
     CommissionReport,
@@ -15,6 +15,7 @@ from mia.core.broker_types import (
     StatusReport,
 )
 from mia.core.crash_points import crash_point
+from mia.core.trading_types import Fill
 from mia.execution.orders.recorder import OrderRecorder
 from mia.execution.orders.sender import OrderSettings
 from mia.execution.orders.states import (

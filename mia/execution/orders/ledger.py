@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from mia.core.base_types import BracketOrder, OrderRole, OrderType
+from mia.core.base_types import OrderRole, OrderType
 from mia.core.broker_types import BrokerStatus
+from mia.core.trading_types import BracketOrder
 from mia.execution.orders.states import DONE, NEVER_SENT, Bracket, Execution, Leg, LegState
 
 PREFIX = "order."

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from mia.core.base_types import Clock, TradingState
+from mia.core.base_types import TradingState
+from mia.core.protocols import Clock
 from mia.errors import BrokerError
 from mia.execution.orders.ledger import PREFIX, OrderLedger
 from mia.execution.orders.states import Alarm, Trouble

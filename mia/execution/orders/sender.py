@@ -8,9 +8,10 @@ flatten, so that of all exits the broker fills only what is open.
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-from mia.core.base_types import BracketOrder, OrderRole, OrderType
+from mia.core.base_types import OrderRole, OrderType
 from mia.core.broker_types import OrderTicket, OrderWire
 from mia.core.crash_points import crash_point
+from mia.core.trading_types import BracketOrder
 from mia.errors import BrokerError
 from mia.execution.orders.recorder import OrderRecorder
 from mia.execution.orders.states import Bracket, Leg

@@ -10,8 +10,9 @@ import re
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from mia.core.base_types import BracketOrder, OrderRole, OrderType, TradingState
+from mia.core.base_types import OrderRole, OrderType, TradingState
 from mia.core.broker_types import BrokerStatus
+from mia.core.trading_types import BracketOrder
 
 
 class LegState(StrEnum):
