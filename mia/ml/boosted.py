@@ -105,9 +105,10 @@ def fit_boosted(x: Floats, y: Floats, weights: Floats, *, seed: int = 0) -> Tree
     from threadpoolctl import threadpool_limits
 
     estimator = HistGradientBoostingClassifier(
-        learning_rate=0.03,
-        max_iter=100,
-        max_leaf_nodes=8,
+        learning_rate=0.06,
+        max_iter=50,
+        max_leaf_nodes=6,
+        max_bins=32,
         min_samples_leaf=40,
         l2_regularization=10.0,
         early_stopping=False,

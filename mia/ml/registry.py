@@ -270,7 +270,8 @@ def golden_rows(rows: NDArray[np.float64], seed: int = 256) -> NDArray[np.float6
 
 def _packed(arrays: Mapping[str, NDArray[Any]]) -> bytes:
     buffer = io.BytesIO()
-    np.savez(buffer, allow_pickle=False, **arrays)
+    columns: dict[str, Any] = dict(arrays)
+    np.savez(buffer, **columns)
     return buffer.getvalue()
 
 
