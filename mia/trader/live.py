@@ -30,7 +30,7 @@ from mia.data.live_ticks import TickGate
 from mia.data.snapshot_files import SnapshotWriter
 from mia.data.state_directory import StateDirectory
 from mia.errors import BrokerError, DataError, MiaError
-from mia.execution.assembly import fit_settings, market_state
+from mia.execution.assembly import fit_settings, followed_on_paper, market_state
 from mia.execution.clocks import MarketClock, WallClock
 from mia.execution.gate_facts import GateLimits
 from mia.execution.ibkr_broker import IbkrBroker, traded_contract
@@ -49,6 +49,8 @@ from mia.trader.book_feed import BookFeed
 from mia.trader.chain_feed import ChainFeed, ChainPace
 from mia.trader.feeds import OWN_FEEDS, Feed, feed_delay, open_feed, require_feed
 from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
+from mia.trader.model_watch import KIND as MODEL_EVENT
+from mia.trader.model_watch import live_model
 from mia.trader.past import Past
 
 log = logging.getLogger(__name__)
@@ -140,6 +142,10 @@ class LiveTrader:
         state = market_state(plan, first, sessions.next_trading_day(last), 0, record=False)
         self.vix = LiveVix(self._clock.now)
         bus.subscribe("index", self.vix.publish, "vix")
+        model = None
+        if settings.ml.use_model:
+            model = live_model(directory.path, bus, self._keep_model)
+        self.model = model
         self.trader = SimpleTrader(
             state,
             broker,
@@ -148,6 +154,8 @@ class LiveTrader:
             bus,
             vix=self.vix,
             news_window=news_windows(settings.live.history),
+            model=model,
+            refused=None if model is None else followed_on_paper(plan, bus),
             options=None if self._chains is None else self._chains.snapshots,
         )
         self._book: BookFeed | None = None
@@ -213,6 +221,9 @@ class LiveTrader:
         else:
             payload = asdict(event)
         self._journal.append(topic, payload, ts=self._clock.now())
+
+    def _keep_model(self, facts: dict[str, Any]) -> None:
+        self._journal.append(MODEL_EVENT, facts, ts=self._clock.now())
 
     def _chain_feed(self) -> ChainFeed | None:
         """Return what follows the options, None if the run does without."""
