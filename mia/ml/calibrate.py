@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mia.ml.logistic import minimise_logistic
+
 Floats = NDArray[np.float64]
 
 
@@ -34,26 +36,14 @@ def fit_sigmoid(scores: Floats, y: Floats, weights: Floats) -> CalibrationMap:
     losses = float(weights.sum()) - wins
     high, low = (wins + 1.0) / (wins + 2.0), 1.0 / (losses + 2.0)
     target = np.where(y > 0.5, high, low)
-    slope, offset = 1.0, 0.0
-    for _ in range(50):
-        p = 1.0 / (1.0 + np.exp(-(slope * scores + offset)))
-        error = weights * (p - target)
-        bend = weights * p * (1.0 - p)
-        g1, g0 = float(error @ scores), float(error.sum())
-        h11 = float(bend @ scores**2) + 1e-9
-        h01, h00 = float(bend @ scores), float(bend.sum()) + 1e-9
-        determinant = h11 * h00 - h01 * h01
-        if determinant <= 1e-15:
-            break
-        d1 = (h00 * g1 - h01 * g0) / determinant
-        d0 = (h11 * g0 - h01 * g1) / determinant
-        slope, offset = slope - d1, offset - d0
-        if max(abs(d1), abs(d0)) < 1e-10:
-            break
+    design = np.column_stack((scores, np.ones(len(scores))))
+    slope, offset = minimise_logistic(
+        design, target, weights, np.full(2, 1e-9), np.array([1.0, 0.0])
+    )
     if not (slope > 0.0 and np.isfinite(slope) and np.isfinite(offset)):
         share = (wins + 1.0) / (wins + losses + 2.0)
         return CalibrationMap(0.0, float(np.log(share / (1.0 - share))), np.empty(0), np.empty(0))
-    return CalibrationMap(slope, offset, np.empty(0), np.empty(0))
+    return CalibrationMap(float(slope), float(offset), np.empty(0), np.empty(0))
 
 
 def fit_isotonic(scores: Floats, y: Floats, weights: Floats) -> CalibrationMap:

@@ -74,6 +74,48 @@ def choose_inputs(x: Floats, y: Floats, weights: Floats, most: int) -> NDArray[n
     return np.array(sorted(chosen), dtype=np.int32)
 
 
+def minimise_logistic(
+    design: Floats, target: Floats, weights: Floats, penalty: Floats, start: Floats
+) -> Floats:
+    """Return the coefficients of least penalised log-loss, by Newton's method.
+
+    Parameters
+    ----------
+    design : ndarray of float64, shape (n, k)
+    target : ndarray of float64, shape (n,)
+        In [0, 1].
+    penalty : ndarray of float64, shape (k,)
+        Half of it times the squared coefficient is added; positive, so that a minimum exists.
+    start : ndarray of float64, shape (k,)
+
+    Notes
+    -----
+    A step that does not lower the loss is halved: full steps diverge on scores of a wide range.
+    """
+
+    def loss(beta: Floats) -> float:
+        z = design @ beta
+        return float(weights @ (np.logaddexp(0.0, z) - target * z) + 0.5 * penalty @ beta**2)
+
+    beta, value = start, loss(start)
+    for _ in range(_STEPS):
+        # tanh does not overflow where exp does.
+        p = 0.5 * (1.0 + np.tanh(0.5 * (design @ beta)))
+        gradient = design.T @ (weights * (p - target)) + penalty * beta
+        curvature = (design * (weights * p * (1.0 - p))[:, None]).T @ design + np.diag(penalty)
+        step = np.linalg.solve(curvature, gradient)
+        size = 1.0
+        while size > 1e-6 and not loss(beta - size * step) <= value:
+            size *= 0.5
+        if size <= 1e-6:
+            break
+        beta = beta - size * step
+        value = loss(beta)
+        if np.abs(step).max() < _TOLERANCE:
+            break
+    return beta
+
+
 def fit_logistic(
     x: Floats, y: Floats, weights: Floats, *, most_inputs: int = 8, l2: float = 1.0
 ) -> LinearModel:
@@ -102,14 +144,5 @@ def fit_logistic(
     penalty = np.full(design.shape[1], l2)
     # Both labels must occur for a finite intercept; one more of each costs little.
     penalty[0] = 1e-6
-    beta = np.zeros(design.shape[1])
-    for _ in range(_STEPS):
-        p = 1.0 / (1.0 + np.exp(-(design @ beta)))
-        gradient = design.T @ (weights * (p - y)) + penalty * beta
-        curvature = (design * (weights * p * (1.0 - p))[:, None]).T @ design + np.diag(penalty)
-        step = np.linalg.solve(curvature, gradient)
-        # A full step may overshoot where nearly all labels are alike.
-        beta = beta - step * min(1.0, 5.0 / max(float(np.abs(step).max()), 1e-300))
-        if np.abs(step).max() < _TOLERANCE:
-            break
+    beta = minimise_logistic(design, y, weights, penalty, np.zeros(design.shape[1]))
     return LinearModel(columns, beta[1:], centre, scale, MISSING[columns].copy(), float(beta[0]))

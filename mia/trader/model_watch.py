@@ -14,7 +14,10 @@ from mia.ml.registry import Registry
 log = logging.getLogger(__name__)
 
 KIND = "model"
-"""Kind of the journal's events, and topic on the bus: (level, text, facts)."""
+"""Kind of the journal's events, and topic on the bus: (what happened, one line)."""
+
+_WORDS = {"MODEL_LOADED": "promoted", "MODEL_DEMOTED": "demoted", "MODEL_REFUSED": "refused"}
+"""What people are told of: a model that decides now, and one that does not any more."""
 
 _LEVELS = {"INFO": logging.INFO, "WARNING": logging.WARNING, "CRITICAL": logging.CRITICAL}
 
@@ -42,7 +45,9 @@ def live_model(
         append(facts)
         if text:
             log.log(_LEVELS[level], "%s", text)
-            bus.publish(KIND, (level, text, facts))
+        what = _WORDS.get(facts["event"])
+        if what is not None and (what != "promoted" or facts["stage"] == "gate"):
+            bus.publish(KIND, (what, text))
 
     model = ModelFilter(Registry(state_dir), note)
     if model.stage == "gate":
