@@ -12,6 +12,8 @@ Floats = NDArray[np.float64]
 
 ALLOWANCE = 0.5
 ALARM = 10.0
+MOST_OF_ONE = 2.5
+"""One surprise counts at most this: log-loss has a long tail, and drift is not one trade."""
 MOVED = 0.25
 LEAST_FOR_MOVE = 100
 _BINS = 5
@@ -31,7 +33,7 @@ class LossCusum:
     Notes
     -----
     Page (1954), "Continuous inspection schemes". Each trade adds its loss in standard deviations
-    above the mean less an allowance of 0.5; above 10 is an alarm.
+    above the mean, at most 2.5, less an allowance of 0.5; above 10 is an alarm.
     """
 
     mean: float
@@ -41,7 +43,7 @@ class LossCusum:
     def add(self, loss: float) -> bool:
         """Take the loss of a closed trade; True is an alarm."""
         excess = (loss - self.mean) / max(self.std, 0.05)
-        self.value = max(0.0, self.value + excess - ALLOWANCE)
+        self.value = max(0.0, self.value + min(excess, MOST_OF_ONE) - ALLOWANCE)
         return self.value > ALARM
 
 

@@ -18,11 +18,11 @@ import mia
 from mia.errors import DataError
 from mia.ml.dataset import LabelledTrades
 from mia.ml.drift import LossCusum
-from mia.ml.flat_model import FAMILIES, Scorer
+from mia.ml.flat_model import FAMILIES, LOGISTIC, Scorer
 from mia.ml.promotion import WINDOW, Differences, demotion_reason, differences
 from mia.ml.registry import Current, Registry, StoredModel
 from mia.ml.scores import log_losses
-from mia.ml.training import train
+from mia.ml.training import BOOSTED_FROM, train
 
 RETRAIN_TRADES = 50
 DEMOTIONS_TO_RETIRE = 2
@@ -167,6 +167,15 @@ def promoted(current: Current, last_exit: int) -> Current:
     return replace(current, gate=current.shadow, shadow="", previous=previous, gate_since=last_exit)
 
 
+def usable_families(current: Current, trades: int) -> tuple[str, ...]:
+    """Return the families that may be trained: not retired, and trees from 500 trades on."""
+    return tuple(
+        name
+        for name in FAMILIES
+        if name not in current.retired and (name == LOGISTIC or trades >= BOOSTED_FROM)
+    )
+
+
 def step(registry: Registry, known: LabelledTrades, min_trades: int, ts: int) -> list[Change]:
     """Take one step with every trade that has closed.
 
@@ -203,7 +212,7 @@ def step(registry: Registry, known: LabelledTrades, min_trades: int, ts: int) ->
     obstacle, facts = promotion_obstacle(current, registry, known)
     if obstacle is None:
         current = change(promoted(current, last_exit), "PROMOTED", model=current.shadow, **facts)
-    families = tuple(name for name in FAMILIES if name not in current.retired)
+    families = usable_families(current, len(known))
     due = not current.shadow or len(known) - current.trained_trades >= RETRAIN_TRADES
     if len(known) >= min_trades and families and due:
         sha256, passed = _train(registry, known, families)

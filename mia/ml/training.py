@@ -219,7 +219,7 @@ def train(data: LabelledTrades, families: tuple[str, ...]) -> tuple[FlatModel, d
     ----------
     data : LabelledTrades
     families : tuple of str
-        Not retired; at least one.
+        Those that may be used; at least one.
 
     Returns
     -------
@@ -236,7 +236,7 @@ def train(data: LabelledTrades, families: tuple[str, ...]) -> tuple[FlatModel, d
         found[LOGISTIC] = out_of_fold(LOGISTIC, data)
         tests[LOGISTIC] = found[LOGISTIC].against_base(data).to_dict()
         chosen = LOGISTIC
-    if BOOSTED in families and len(data) >= BOOSTED_FROM:
+    if BOOSTED in families and (len(data) >= BOOSTED_FROM or not chosen):
         found[BOOSTED] = out_of_fold(BOOSTED, data)
         tests[BOOSTED] = found[BOOSTED].against_base(data).to_dict()
         simple = found.get(LOGISTIC) or out_of_fold(LOGISTIC, data)
@@ -253,7 +253,7 @@ def train(data: LabelledTrades, families: tuple[str, ...]) -> tuple[FlatModel, d
         if not chosen or (better.passed and tests[BOOSTED]["passed"]):
             chosen = BOOSTED
     if not chosen:
-        return fit(LOGISTIC, data), {"family": "", "promotion": {"passed": False}, "tests": tests}
+        raise ValueError(f"families must name a known one, were {families}")
     model = fit(chosen, data)
     outside = found[chosen]
     losses = log_losses(outside.p, data.y)
