@@ -17,6 +17,7 @@ from mia.cli import (
     health,
     kill,
     metrics,
+    ml,
     monitor,
     options,
     report,
@@ -53,6 +54,7 @@ data.data.command("collect")(collect.collect)
 app.add_typer(data.data, name="data")
 app.add_typer(data.calendar, name="calendar")
 app.add_typer(config.config, name="config")
+app.add_typer(ml.ml, name="ml")
 app.add_typer(options.options, name="options")
 app.add_typer(report.report, name="report")
 app.add_typer(snapshots.snapshots, name="snapshots")

@@ -1,6 +1,7 @@
 """``mia backtest`` and ``mia replay``."""
 
 import json
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -71,6 +72,9 @@ def backtest(
         Path | None, typer.Option(help="Also write every closed bar's features to this file.")
     ] = None,
     vix: Annotated[Path | None, typer.Option(help="VIX history, Cboe daily or minutes.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder with models, made by `mia ml train`.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Decide everything, send no order, write no file.")
     ] = False,
@@ -123,6 +127,9 @@ def backtest(
                 chains=open_chains(chains, tape),
                 chains_sha256=chains_digest(chains),
             )
+        if model is not None and loaded.settings.ml.use_model:
+            _say_in_sample(model, tape.first_session, quiet)
+            inputs = replace(inputs, models=model, note=_say_model)
         test = Backtest(loaded, tape, inputs, send=not dry_run)
         if check_lookahead:
             _report_lookahead(*test.check_lookahead(samples, seed), as_json)
@@ -138,6 +145,31 @@ def backtest(
         print(json.dumps(run.summary, indent=2, allow_nan=False))
     else:
         _print_summary(run.summary, None if dry_run else out)
+
+
+def _say_model(level: str, text: str, facts: dict[str, Any]) -> None:
+    if text and level != "INFO":
+        print(f"{level.lower()}: {text}", file=sys.stderr)
+
+
+def _say_in_sample(models: Path, first_session: int, quiet: bool) -> None:
+    """Say it if the run begins within what the model was trained on."""
+    from mia.errors import MiaError
+    from mia.ml.registry import Registry
+
+    registry = Registry(models)
+    try:
+        current = registry.current()
+        name = current.gate or current.shadow
+        last = registry.load(name).manifest["last_session"] if name else 0
+    except MiaError:
+        # The run itself refuses it, and says so.
+        return
+    if first_session <= last and not quiet:
+        print(
+            f"note: the model saw trades up to session {last}: what it does before is in sample",
+            file=sys.stderr,
+        )
 
 
 def _inputs(store: Path | None, vix: Path | None) -> "Inputs":
