@@ -13,6 +13,7 @@ from mia.cli import (
     data,
     gateway,
     kill,
+    optimize,
     options,
     report,
     snapshots,
@@ -26,6 +27,7 @@ app = typer.Typer(
 )
 app.command()(backtest.backtest)
 app.command()(backtest.replay)
+app.command()(optimize.optimize)
 app.command()(gateway.gateway)
 for passed_on in (trade.trade, kill.kill):
     app.command(

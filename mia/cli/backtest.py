@@ -36,7 +36,6 @@ from mia.command_line import (
 )
 
 if TYPE_CHECKING:
-    from mia.backtest import Inputs
     from mia.performance.lookahead import Violation
 
 SHOWN_TEXT = 300
@@ -87,7 +86,7 @@ def backtest(
 
     Example: mia backtest --synthetic --days 5 --out results/synthetic
     """
-    from mia.backtest import Backtest, replay
+    from mia.backtest import Backtest, known_inputs, replay
     from mia.config.settings import load_settings
     from mia.data import wire_tape
     from mia.performance.output import write_all
@@ -116,7 +115,7 @@ def backtest(
         tape = stack.enter_context(open_source(where, quiet))
         if as_wire:
             tape = wire_tape.as_wire(tape)
-        inputs = _inputs(where.folder(), vix)
+        inputs = known_inputs(where.folder(), vix)
         if chains is not None:
             inputs = replace(
                 inputs,
@@ -138,23 +137,6 @@ def backtest(
         print(json.dumps(run.summary, indent=2, allow_nan=False))
     else:
         _print_summary(run.summary, None if dry_run else out)
-
-
-def _inputs(store: Path | None, vix: Path | None) -> "Inputs":
-    from mia.backtest import Inputs
-    from mia.data.calendar import NewsCalendar
-    from mia.data.importers.reading import ImportLog
-    from mia.data.importers.vix import read
-    from mia.data.index_levels import LevelSeries, load_levels
-
-    levels = news = None
-    if store is not None:
-        levels = load_levels(store, "VIX")
-        held = NewsCalendar.load(store)
-        news = held if held.spans else None
-    if vix is not None:
-        levels = LevelSeries(read(vix, ImportLog()))
-    return Inputs(levels, news)
 
 
 def _report_lookahead(violations: "list[Violation]", cuts: int, as_json: bool) -> None:
