@@ -10,10 +10,10 @@ from mia.performance.wording import number
 
 WIDTH, HEIGHT, LOW = 960.0, 260.0, 120.0
 LEFT, RIGHT, TOP, BOTTOM = 62.0, 12.0, 12.0, 26.0
-CELL_WIDTH, CELL_HEIGHT = 84.0, 34.0
+CELL_WIDTH, CELL_HEIGHT = 88.0, 34.0
 SIDE = 128.0
 TITLE = 20.0
-STRONGEST = 0.85
+STRONGEST = 0.6
 """Opacity of the cell that is farthest from zero."""
 
 
@@ -109,9 +109,7 @@ def heat_map(part: Mapping[str, Any], digits: int) -> str:
         )
     for r, name in enumerate(rows):
         top = TITLE * 2 + CELL_HEIGHT * r
-        parts.append(
-            f'<text x="{SIDE - 8}" y="{top + 21}" text-anchor="end">{escape(name)}</text>'
-        )
+        parts.append(f'<text x="{SIDE - 8}" y="{top + 21}" text-anchor="end">{escape(name)}</text>')
         for c in range(len(columns)):
             value, count = part["mean_objective"][r][c], part["trials"][r][c]
             parts.append(_cell(SIDE + CELL_WIDTH * c, top, value, count, most, digits))
@@ -119,9 +117,7 @@ def heat_map(part: Mapping[str, Any], digits: int) -> str:
     return _svg(width, height, "".join(parts), label, fixed=True)
 
 
-def _cell(
-    x: float, y: float, value: float | None, count: int, most: float, digits: int
-) -> str:
+def _cell(x: float, y: float, value: float | None, count: int, most: float, digits: int) -> str:
     if value is None:
         return (
             f'<rect class="empty" x="{x + 1}" y="{y + 1}" width="{CELL_WIDTH - 2}" '

@@ -136,12 +136,10 @@ class Columns:
         if len(mapped) != size:
             raise DataError(f"{path} has {len(mapped):,} bytes, not {size:,}: remove {self.folder}")
         plain = mapped.view(np.ndarray)
-        views = {
-            name: plain[offsets[name] : offsets[name] + session.rows * np.dtype(kind).itemsize].view(
-                kind
-            )
-            for name, kind in self.layout.items()
-        }
+        views = {}
+        for name, kind in self.layout.items():
+            end = offsets[name] + session.rows * np.dtype(kind).itemsize
+            views[name] = plain[offsets[name] : end].view(kind)
         if self.width_s:
             return BarBlock(session.contract, self.width_s, **views)
         return TradeBlock(session.contract, **views, kind=session.kind)
@@ -270,11 +268,13 @@ def _session(block: Block) -> int:
 
 
 def _bars(tape: Tape, parts: list[Block], width: int) -> BarBlock:
-    names = ("ts_event", "price", "size", "aggressor_side")
-    columns = [np.concatenate([getattr(part, name) for part in parts]) for name in names]
+    ts, price, size, side = (
+        np.concatenate([getattr(part, name) for part in parts])
+        for name in ("ts_event", "price", "size", "aggressor_side")
+    )
     after = calendar.next_trading_day(tape.last_session)
     table = calendar.session_table(tape.first_session, after)
-    built, _ = builders.build(f"time:{width}", table, *columns)
+    built, _ = builders.build(f"time:{width}", table, ts, price, size, side)
     return BarBlock(parts[0].contract, width, **{name: built[name] for name in BARS})
 
 

@@ -14,7 +14,13 @@ from mia.optimize.folds import Places
 from mia.optimize.study import Study, Trial, score
 from mia.optimize.trial import Trade
 from mia.performance.figures import bounds, finite
-from mia.performance.session_analysis import closing_equity, cone_figures, daily_figures, under_water
+from mia.performance.session_analysis import (
+    closing_equity,
+    cone_figures,
+    daily_figures,
+    under_water,
+)
+from mia.performance.wording import FEW_TRADES
 
 CONFIDENT = 0.95
 
@@ -236,6 +242,8 @@ def verdict(report: dict[str, Any]) -> str:
         f"it was chosen in"
     )
     reasons = []
+    if best["trades"] < FEW_TRADES:
+        reasons.append(f"it rests on {best['trades']} trades")
     if deflated is None or deflated < CONFIDENT:
         reasons.append(f"its deflated Sharpe ratio is {_share(deflated)}, below 0.95")
     if psr is None or psr < CONFIDENT:

@@ -133,24 +133,23 @@ def make_folds(
         Block(max(0, int(part[0]) - warmup), int(part[0]), int(part[-1]) + 1) for part in parts
     )
     if scheme in WALKS:
-        splits = tuple(
-            _walk(blocks, k, train, scheme == "anchored") for k in range(train, count)
-        )
-        paths = (tuple((k, train + k) for k in range(tests)),)
-        return Folds(scheme, sessions, blocks, splits, paths)
+        splits = tuple(_walk(blocks, k, train, scheme == "anchored") for k in range(train, count))
+        walk = tuple((k, train + k) for k in range(tests))
+        return Folds(scheme, sessions, blocks, splits, (walk,))
     ordinals = np.arange(sessions, dtype=np.int64)
     label = (spans[:, 0], spans[:, 1], ordinals)
     cv: PurgedKFold | CombinatorialPurgedCV
+    paths: list[tuple[tuple[int, int], ...]]
     if scheme == "purged":
         cv = PurgedKFold(count, *label, embargo_sessions=embargo)
-        paths = (tuple((k, k) for k in range(count)),)
+        paths = [tuple((k, k) for k in range(count))]
     else:
         cv = CombinatorialPurgedCV(count, TESTED, *label, embargo_sessions=embargo)
-        paths = tuple(
+        paths = [
             tuple((int(split), group) for group, split in enumerate(path)) for path in cv.paths()
-        )
+        ]
     splits = tuple(Split(inside, outside) for inside, outside in cv.split())
-    return Folds(scheme, sessions, blocks, splits, paths)
+    return Folds(scheme, sessions, blocks, splits, tuple(paths))
 
 
 def _walk(blocks: Sequence[Block], k: int, train: int, anchored: bool) -> Split:

@@ -160,7 +160,12 @@ class Ledger:
         )
 
     def ask(
-        self, study: str, number: int, params_hash: str, params: Mapping[str, Any], state: str,
+        self,
+        study: str,
+        number: int,
+        params_hash: str,
+        params: Mapping[str, Any],
+        state: str,
         note: str | None = None,
     ) -> None:
         """Note a trial before it runs; what it came to earlier is kept."""

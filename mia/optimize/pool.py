@@ -18,11 +18,11 @@ RESTARTS = 3
 """Times in a row that workers may die without any of them finishing a task."""
 
 
-class TaskFailed(RuntimeError):
+class TaskError(RuntimeError):
     """A task failed by an error that nobody expected; the text is the worker's traceback."""
 
 
-class WorkersLost(MiaError):
+class WorkersLostError(MiaError):
     """Workers died again and again without finishing anything."""
 
 
@@ -89,7 +89,7 @@ class Pool:
 
         Raises
         ------
-        WorkersLost
+        WorkersLostError
             If workers die and die without finishing a task.
         """
         left = {task.key: task for task in tasks}
@@ -105,7 +105,7 @@ class Pool:
                     raise
                 deaths += 1
                 if deaths >= RESTARTS:
-                    raise WorkersLost(
+                    raise WorkersLostError(
                         f"workers died {deaths} times in a row without a result "
                         f"({type(error).__name__}): not enough memory? finished trials are kept"
                     ) from error
@@ -122,7 +122,7 @@ class Pool:
             try:
                 for part in results:
                     if isinstance(part, Failure):
-                        raise part.error or TaskFailed(part.text)
+                        raise part.error or TaskError(part.text)
                     for done in part:
                         self._learn(done.seconds)
                         yield done
@@ -132,9 +132,12 @@ class Pool:
     def _backend(self) -> AbstractContextManager[Any]:
         from joblib import parallel_config
 
+        config: AbstractContextManager[Any]
         if self._cluster is not None:
-            return parallel_config(backend="dask", wait_for_workers_timeout=60)
-        return parallel_config(backend="loky", n_jobs=self._jobs, inner_max_num_threads=1)
+            config = parallel_config(backend="dask", wait_for_workers_timeout=60)
+        else:
+            config = parallel_config(backend="loky", n_jobs=self._jobs, inner_max_num_threads=1)
+        return config
 
     def _learn(self, seconds: float) -> None:
         self._seconds = seconds if math.isnan(self._seconds) else (3 * self._seconds + seconds) / 4
@@ -175,14 +178,16 @@ def _client(address: str, tls: Tls | None) -> Iterator[None]:
         raise ConfigError(f"the --tls options need an address as tls://..., was {address}")
     security = None
     if tls is not None:
-        security = Security(
+        security = Security(  # type: ignore[no-untyped-call]
             tls_ca_file=str(tls.ca),
             tls_client_cert=str(tls.cert),
             tls_client_key=str(tls.key),
             require_encryption=True,
         )
     try:
-        client = Client(address, security=security, timeout=15, set_as_default=True)
+        client = Client(  # type: ignore[no-untyped-call]
+            address, security=security, timeout=15, set_as_default=True
+        )
     except (OSError, TimeoutError, ValueError, TypeError) as error:
         raise MiaError(
             f"no Dask scheduler answers at {address} ({type(error).__name__}): start one with "

@@ -106,8 +106,7 @@ def _write_trials(path: Path, report: dict[str, Any]) -> None:
     names = list(report["space"])
     heads = ("trial", "state", *names, *COLUMNS, "note")
     rows = [
-        {**row, **{name: row["params"].get(name) for name in names}}
-        for row in report["trial_rows"]
+        {**row, **{name: row["params"].get(name) for name in names}} for row in report["trial_rows"]
     ]
     write_csv(path, heads, rows)
 

@@ -129,9 +129,7 @@ def search(wishes: Wishes, tape: Tape, market: str, bar: Bar) -> Found:
     space = read_space(wishes.space)
     check_space(space, base.load, base.effect)
     loaded = base.load({})
-    sampler = make_sampler(
-        wishes.sampler, space, wishes.trials, wishes.seed, prune=wishes.prune
-    )
+    sampler = make_sampler(wishes.sampler, space, wishes.trials, wishes.seed, prune=wishes.prune)
     with bar("columns") as progress:
         columns = columns_of(tape, wishes.columns, wishes.bar_seconds, progress)
     folds = make_folds(

@@ -30,17 +30,17 @@ def classes(parameter: Parameter, values: Sequence[Any]) -> tuple[NDArray[np.int
     """
     if parameter.choices or 0 < parameter.count <= CLASSES:
         known = list(parameter.choices) or parameter.levels(CLASSES)
-        codes = [known.index(value) for value in values]
-        return np.array(codes, dtype=np.int64), [_text(value) for value in known]
+        found = [known.index(value) for value in values]
+        return np.array(found, dtype=np.int64), [_text(value) for value in known]
     places = np.array([parameter.place(value) for value in values])
     codes = np.minimum((places * CLASSES).astype(np.int64), CLASSES - 1)
     edges = [parameter.at(k / CLASSES) for k in range(CLASSES)] + [parameter.extremes()[-1]]
-    names = [f"{_text(edges[k])} to {_text(edges[k + 1])}" for k in range(CLASSES)]
+    names = [f"{_text(edges[k])} \N{EN DASH} {_text(edges[k + 1])}" for k in range(CLASSES)]
     return codes, names
 
 
 def _text(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 
 def variance_share(codes: NDArray[np.int64], scores: Floats) -> float:

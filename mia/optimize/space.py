@@ -214,9 +214,7 @@ def _parameter(name: str, table: Mapping[str, Any], path: Path) -> Parameter:
     return _range(name, table, refuse)
 
 
-def _range(
-    name: str, table: Mapping[str, Any], refuse: Callable[[str], ConfigError]
-) -> Parameter:
+def _range(name: str, table: Mapping[str, Any], refuse: Callable[[str], ConfigError]) -> Parameter:
     values = [table.get(word) for word in ("low", "high")]
     step, even = table.get("step", 0), table.get("log", False)
     for value in (*values, step):

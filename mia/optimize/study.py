@@ -275,9 +275,7 @@ class Coordinator:
             return
         self._seen[params_hash] = number
         self._book.ask(study, number, params_hash, values, states.ASKED)
-        self._trials.append(
-            Trial(number, values, params_hash, states.ASKED, None, empty, (), 0, 0)
-        )
+        self._trials.append(Trial(number, values, params_hash, states.ASKED, None, empty, (), 0, 0))
         fresh[number] = (values, params_hash, pack(loaded))
 
     def _key(self, params_hash: str, block: int) -> str:
@@ -306,7 +304,12 @@ class Coordinator:
                 key = self._key(params_hash, block)
                 place = self._plan.folds.blocks[block]
                 tasks[key] = Task(
-                    key, self._plan.place, place.warm, place.first, place.stop, packed,
+                    key,
+                    self._plan.place,
+                    place.warm,
+                    place.first,
+                    place.stop,
+                    packed,
                     self._sources,
                 )
                 leases.append(

@@ -253,9 +253,7 @@ def run_block(columns: Columns, task: Task) -> Outcome:
         trader.run(block)
     by_session = session_pnl(record)
     traded = tuple(
-        Trade(
-            t.session_id, t.side, t.net_pnl, t.gross_pnl, t.costs, t.r_multiple, t.slippage_ticks
-        )
+        Trade(t.session_id, t.side, t.net_pnl, t.gross_pnl, t.costs, t.r_multiple, t.slippage_ticks)
         for t in record.trades
     )
     return Outcome(
