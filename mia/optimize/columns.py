@@ -132,9 +132,11 @@ class Columns:
         path = _path(self.folder, session.session_id)
         offsets, size = _places(self.layout, session.rows)
         with reading(path):
+            found = path.stat().st_size
+        if found != size:
+            raise DataError(f"{path} has {found:,} bytes, not {size:,}: remove {self.folder}")
+        with reading(path):
             mapped = np.memmap(path, dtype=np.uint8, mode="r")
-        if len(mapped) != size:
-            raise DataError(f"{path} has {len(mapped):,} bytes, not {size:,}: remove {self.folder}")
         plain = mapped.view(np.ndarray)
         views = {}
         for name, kind in self.layout.items():

@@ -1,9 +1,14 @@
 """Workers that run tasks: processes of this machine, or those of a Dask cluster; one call site."""
 
 import math
+import os
+import sys
+import threading
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -14,6 +19,7 @@ from mia.optimize.trial import Done, Failure, Task, run_tasks
 AT_LEAST_SECONDS = 1.0
 """What one call of a worker should take: sending it costs milliseconds."""
 
+WATCH_SECONDS = 1.0
 RESTARTS = 3
 """Times in a row that workers may die without any of them finishing a task."""
 
@@ -118,7 +124,8 @@ class Pool:
             parallel = Parallel(
                 return_as="generator_unordered", batch_size=1, pre_dispatch="2 * n_jobs"
             )
-            results = parallel(delayed(run_tasks)(part) for part in self._parts(tasks))
+            call = run_tasks if self._cluster is not None else partial(run_while, os.getpid())
+            results = parallel(delayed(call)(part) for part in self._parts(tasks))
             try:
                 for part in results:
                     if isinstance(part, Failure):
@@ -152,6 +159,33 @@ class Pool:
             size = max(1, min(size, (len(tasks) - start) // (4 * self._jobs)))
             yield list(tasks[start : start + size])
             start += size
+
+
+def run_while(coordinator: int, tasks: Sequence[Task]) -> list[Done] | Failure:
+    """Run tasks in a process that ends when its coordinator does.
+
+    Parameters
+    ----------
+    coordinator : int
+        Its process id; a worker that outlived it would work for nobody, and hold memory.
+    """
+    if os.getpid() != coordinator:
+        _watch(coordinator)
+    return run_tasks(tasks)
+
+
+@cache
+def _watch(coordinator: int) -> None:
+    if sys.platform == "win32":
+        # There a parent's id stays after its death; idle workers end by themselves in time.
+        return
+
+    def watch() -> None:
+        while os.getppid() == coordinator:
+            time.sleep(WATCH_SECONDS)
+        os._exit(1)
+
+    threading.Thread(target=watch, name="coordinator-watch", daemon=True).start()
 
 
 def _is_death(error: Exception) -> bool:
