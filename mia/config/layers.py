@@ -32,6 +32,7 @@ OTHER_NAMES = frozenset(
         "MIA_FUZZ_N",
         "MIA_FUZZ_SECONDS",
         "MIA_FUZZ_SEED",
+        "MIA_NULL_SEEDS",
         "MIA_ORDER_STEPS",
         "MIA_REAL_DATA",
         "MIA_SOAK_S",

@@ -20,6 +20,9 @@ AT_LEAST_SECONDS = 1.0
 """What one call of a worker should take: sending it costs milliseconds."""
 
 WATCH_SECONDS = 1.0
+CONNECT_SECONDS = 15.0
+SILENCE_SECONDS = 3600.0
+"""How long one call may take on a cluster: joblib tells nobody of a task that Dask gave up."""
 RESTARTS = 3
 """Times in a row that workers may die without any of them finishing a task."""
 
@@ -122,7 +125,10 @@ class Pool:
         with self._backend():
             # Two calls wait for each worker: no worker idles, and no estimate is stale for long.
             parallel = Parallel(
-                return_as="generator_unordered", batch_size=1, pre_dispatch="2 * n_jobs"
+                return_as="generator_unordered",
+                batch_size=1,
+                pre_dispatch="2 * n_jobs",
+                timeout=None if self._cluster is None else SILENCE_SECONDS,
             )
             call = run_tasks if self._cluster is not None else partial(run_while, os.getpid())
             results = parallel(delayed(call)(part) for part in self._parts(tasks))
@@ -193,7 +199,7 @@ def _is_death(error: Exception) -> bool:
     from concurrent.futures.process import BrokenProcessPool
 
     # loky's own error is a kind of the standard one; Dask's need not be importable here.
-    return isinstance(error, BrokenProcessPool) or type(error).__name__ in (
+    return isinstance(error, BrokenProcessPool | TimeoutError) or type(error).__name__ in (
         "KilledWorker",
         "TerminatedWorkerError",
     )
@@ -220,7 +226,7 @@ def _client(address: str, tls: Tls | None) -> Iterator[None]:
         )
     try:
         client = Client(  # type: ignore[no-untyped-call]
-            address, security=security, timeout=15, set_as_default=True
+            address, security=security, timeout=CONNECT_SECONDS, set_as_default=True
         )
     except (OSError, TimeoutError, ValueError, TypeError) as error:
         raise MiaError(

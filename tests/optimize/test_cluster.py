@@ -12,6 +12,7 @@ import pytest
 from search_samples import run
 
 from mia.errors import ConfigError, MiaError
+from mia.optimize import pool
 from mia.optimize.pool import Pool, Tls
 
 pytest.importorskip("distributed")
@@ -136,7 +137,8 @@ def test_a_cluster_with_certificates_takes_who_has_one_and_nobody_else(tmp_path)
     assert found.ran == 8
 
 
-def test_a_scheduler_that_is_not_there_is_named(tmp_path):
+def test_a_scheduler_that_is_not_there_is_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(pool, "CONNECT_SECONDS", 2.0)
     address = f"tcp://127.0.0.1:{free_port()}"
     with pytest.raises(MiaError, match="dask scheduler"):
         Pool(1, address)
