@@ -88,6 +88,34 @@ class Run:
     open_at_end: bool
 
 
+def known_inputs(store: Path | None, vix: Path | None = None) -> Inputs:
+    """Return the VIX and the economic calendar of a store, where it has them.
+
+    Parameters
+    ----------
+    store : Path, optional
+    vix : Path, optional
+        File of VIX levels, in the place of the store's.
+
+    Raises
+    ------
+    DataError
+        If one cannot be read.
+    """
+    from mia.data.importers.reading import ImportLog
+    from mia.data.importers.vix import read
+    from mia.data.index_levels import LevelSeries, load_levels
+
+    levels = news = None
+    if store is not None:
+        levels = load_levels(store, "VIX")
+        held = NewsCalendar.load(store)
+        news = held if held.spans else None
+    if vix is not None:
+        levels = LevelSeries(read(vix, ImportLog()))
+    return Inputs(levels, news)
+
+
 def _no_progress(done: int, total: int) -> None:
     """Show nothing."""
 

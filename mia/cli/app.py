@@ -19,6 +19,7 @@ from mia.cli import (
     metrics,
     ml,
     monitor,
+    optimize,
     options,
     report,
     snapshots,
@@ -36,12 +37,12 @@ app = typer.Typer(
 app.command()(backtest.backtest)
 app.command()(backtest.replay)
 app.command()(dashboard.dashboard)
+app.command()(optimize.optimize)
 app.command()(gateway.gateway)
 app.command()(metrics.metrics)
 app.command()(monitor.monitor)
 app.command()(watch.watch)
 app.command()(doctor.doctor)
-app.command()(monitor.monitor)
 for passed_on in (trade.trade, kill.kill, health.health):
     app.command(
         context_settings={

@@ -38,6 +38,7 @@ OTHER_NAMES = frozenset(
         "MIA_FUZZ_SECONDS",
         "MIA_FUZZ_SEED",
         "MIA_HONESTY_SEEDS",
+        "MIA_NULL_SEEDS",
         "MIA_ORDER_STEPS",
         "MIA_PROFILE",
         "MIA_REAL_DATA",

@@ -137,7 +137,7 @@ class SimpleTrader(PositionKeeper):
         except ValueError as error:
             raise DataError(f"{block.contract}: {error}") from error
 
-    def observe(self, block: TradeBlock) -> None:
+    def observe(self, block: Block) -> None:
         """Take a block of the past: the state learns from it, nothing is decided or matched.
 
         Raises
@@ -151,18 +151,37 @@ class SimpleTrader(PositionKeeper):
                 self._change_contract(block.contract)
             if self._options is not None:
                 give_options(state, self._options, block)
-            columns = (block.ts_event, block.price, block.size, block.aggressor_side)
-            start, n = 0, len(block)
             state.wake = 0
-            while start < n:
-                start = state.advance(*columns, start)
-                if state.events & market_state.ROWS:
-                    self.sink.publish("rows", state.take_rows())
+            if isinstance(block, TradeBlock):
+                self._observe_trades(block)
+            else:
+                self._observe_bars(bars_of(block))
         except ValueError as error:
             raise DataError(f"{block.contract}: {error}") from error
+
+    def _observe_trades(self, block: TradeBlock) -> None:
+        state = self.state
+        columns = (block.ts_event, block.price, block.size, block.aggressor_side)
+        start, n = 0, len(block)
+        while start < n:
+            start = state.advance(*columns, start)
+            self._take_rows()
         if n:
             self._last_price = int(block.price[-1])
             self._last_ts = int(block.ts_event[-1])
+
+    def _observe_bars(self, bars: NDArray[np.void]) -> None:
+        start, n = 0, len(bars)
+        while start < n:
+            start = self.state.advance_bars(bars, start)
+            self._take_rows()
+        if n:
+            self._last_price = int(bars["close"][-1])
+            self._last_ts = int(bars["t_close"][-1])
+
+    def _take_rows(self) -> None:
+        if self.state.events & market_state.ROWS:
+            self.sink.publish("rows", self.state.take_rows())
 
     def _wake(self) -> int:
         """Return what to stop at: every close while something is managed, else setups."""
