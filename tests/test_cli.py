@@ -631,7 +631,7 @@ def test_the_examples_of_the_page_run(run: Runner, tmp_path: Path) -> None:
     blocks = [block.split("\n", 1) for block in page.split("```")[1::2]]
     for info, text in blocks:
         kind, _, name = info.partition(" ")
-        if kind in {"csv", "jsonl"} and name:
+        if kind in {"csv", "jsonl", "toml"} and name:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text)
     lines = [line for info, text in blocks if not info for line in text.strip().splitlines()]
