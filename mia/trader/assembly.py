@@ -181,7 +181,15 @@ class Assembly:
         note_limits(directory.path, loaded, self.clock.now())
         past = [(kind, payload) for _, _, kind, payload in events]
         self.screen = show_run(
-            loaded, options, self.session, self.clock, bus, stack, past=past, book=self.book
+            loaded,
+            options,
+            self.session,
+            self.clock,
+            bus,
+            stack,
+            past=past,
+            book=self.book,
+            model=self.model,
         )
         self.uptime = UptimeKeeper(journal.append, self._is_ready)
         bus.subscribe("beat", self.uptime.publish, "uptime")

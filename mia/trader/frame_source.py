@@ -6,6 +6,7 @@ and kept as bytes meanwhile, and a tail of what moves with every tick.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -146,8 +147,8 @@ class FrameSource:
     counts : RunCounts
     feed_name : str
         Where trades come from now.
-    model : Model
-        The ML filter; whoever has one says so here.
+    tell_model : callable
+        Returns the `Model` that is in use.
     """
 
     def __init__(
@@ -169,7 +170,7 @@ class FrameSource:
         self._book = book
         self.counts = RunCounts()
         self.feed_name = self._feed = identity.feed
-        self.model = Model()
+        self.tell_model: Callable[[], Model] = Model
         self._encode = msgspec.json.Encoder().encode
         self._decision: Decision | None = None
         self._happened = True
@@ -314,7 +315,7 @@ class FrameSource:
         head.counters = counts.by_name
         stages = self._times.named()
         head.stages = {name: Stage(one.counts, one.total_ns) for name, one in stages.items()}
-        head.model = self.model
+        head.model = self.tell_model()
         self._set_close(now)
         if self._decision is not None:
             head.signal = self._raw(signal_of(self._decision))

@@ -400,6 +400,15 @@ def test_the_feed_that_is_followed_is_named_until_another_contract_begins(
     assert look(live).feed.name == live.settings.feed
 
 
+def test_the_model_in_use_is_shown_as_it_changes(live: LiveTrader) -> None:
+    live.screen.publish()
+    assert look(live).model == Model("COLLECT")
+    live.screen.source.tell_model = lambda: Model("GATE", "abc123")
+    live.screen.source.refresh()
+    live.screen.publish()
+    assert look(live).model == Model("GATE", "abc123")
+
+
 def test_the_frame_costs_no_file_descriptors(live: LiveTrader) -> None:
     before = len(os.listdir("/proc/self/fd"))
     for _ in range(50):
