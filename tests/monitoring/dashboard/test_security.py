@@ -393,6 +393,7 @@ def test_no_secret_leaves_the_process(tmp_path) -> None:
             seen += answer.content
         dashboard.process.terminate()
         out, err = dashboard.process.communicate(timeout=30)
+        assert dashboard.process.returncode == 143
         assert canary.encode() not in seen
         assert dashboard.token.encode() not in seen
         assert canary not in out + err
