@@ -181,7 +181,9 @@ def test_the_page_says_what_a_running_trader_is_and_halts_it(chromium, tmp_path)
         tab.page.click("#order-send")
         tab.until("window.__mia.order && window.__mia.order.done", 30)
         tab.until("window.__mia.frame.state !== 'NORMAL'", 30)
-        assert "Halted" in tab.page.inner_text("#state") or "entries" in tab.page.inner_text("#state")
+        assert "Halted" in tab.page.inner_text("#state") or "entries" in tab.page.inner_text(
+            "#state"
+        )
         newest = frames.by_seq[max(frames.by_seq)]
         assert newest["state"] == "HALT_ENTRIES"
         with JournalReader(demo.state / JOURNAL) as journal:
