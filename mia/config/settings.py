@@ -34,9 +34,9 @@ from mia.config.operations import (
     SECRETS,
     Alerts,
     Logs,
+    Track,
     reject_secrets,
     secret_values,
-    Track,
 )
 from mia.errors import ConfigError
 
