@@ -1,6 +1,7 @@
 """What a browser notices of a killed or hung trader, and what a trader notices of it."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -28,6 +29,7 @@ def feeder(state: Path, *arguments: str):
     """Run a process that shows frames as a trader does."""
     process = subprocess.Popen(
         [sys.executable, str(ROOT / "tests" / "frame_feeder.py"), str(state), *arguments],
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
         stdout=subprocess.PIPE,
         text=True,
     )
