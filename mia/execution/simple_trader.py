@@ -25,9 +25,10 @@ from mia.errors import DataError, OrderRefused
 from mia.execution.cycle_plugs import NoVix, SimulatedMatching, VixSource
 from mia.execution.open_position import Position, trade_id
 from mia.execution.position_keeper import PositionKeeper
+from mia.execution.refused_trades import RefusedTrades
 from mia.execution.stage_times import CycleTimes
 from mia.features.context import context_of
-from mia.features.options_feed import SnapshotSource, give_options
+from mia.features.options_handover import SnapshotSource, give_options
 from mia.strategies.proposals import group
 from mia.strategies.session_facts import NewsWindow, SessionFacts, no_news_calendar
 from mia.strategies.session_hours import session_hours
@@ -53,13 +54,15 @@ class SimpleTrader(PositionKeeper):
     groups : mapping of str to Group
         Groups of the method by name.
     sink : EventSink
-        Told of ``session``, ``analysis``, ``decision``, ``sent``, ``refused``, ``fill``,
-        ``position``, ``managed``, ``closed``, ``unfilled``, ``mark``, ``block``, ``rows`` and
-        ``kill``.
+        Told of ``session``, ``sent`` before an order leaves, ``analysis`` and ``decision`` once it
+        has left, ``refused``, ``fill``, ``position``, ``managed``, ``closed``, ``unfilled``,
+        ``mark``, ``block``, ``rows`` and ``kill``.
     vix : VixSource
     news_window : callable
         See `mia.strategies.session_facts.NewsWindow`.
     model : SignalFilter, optional
+    refused : RefusedTrades, optional
+        Follows on paper what only the model refused.
     options : SnapshotSource, optional
         Snapshots of option chains.
     send : bool
@@ -85,6 +88,7 @@ class SimpleTrader(PositionKeeper):
         vix: VixSource | None = None,
         news_window: NewsWindow = no_news_calendar,
         model: SignalFilter | None = None,
+        refused: RefusedTrades | None = None,
         options: SnapshotSource | None = None,
         send: bool = True,
     ) -> None:
@@ -98,6 +102,7 @@ class SimpleTrader(PositionKeeper):
         self.times: CycleTimes | None = None
         self._news_window = news_window
         self._options = options
+        self._refused = refused
         self._send = send
         self._end_min = group(groups, "gate", Gate).end_min
         self._contracts: dict[str, int] = {}
@@ -132,7 +137,7 @@ class SimpleTrader(PositionKeeper):
         except ValueError as error:
             raise DataError(f"{block.contract}: {error}") from error
 
-    def observe(self, block: TradeBlock) -> None:
+    def observe(self, block: Block) -> None:
         """Take a block of the past: the state learns from it, nothing is decided or matched.
 
         Raises
@@ -146,18 +151,41 @@ class SimpleTrader(PositionKeeper):
                 self._change_contract(block.contract)
             if self._options is not None:
                 give_options(state, self._options, block)
-            columns = (block.ts_event, block.price, block.size, block.aggressor_side)
-            start, n = 0, len(block)
             state.wake = 0
-            while start < n:
-                start = state.advance(*columns, start)
-                if state.events & market_state.ROWS:
-                    self.sink.publish("rows", state.take_rows())
+            if isinstance(block, TradeBlock):
+                self._observe_trades(block)
+            else:
+                self._observe_bars(bars_of(block))
         except ValueError as error:
             raise DataError(f"{block.contract}: {error}") from error
+
+    def _observe_trades(self, block: TradeBlock) -> None:
+        state = self.state
+        columns = (block.ts_event, block.price, block.size, block.aggressor_side)
+        start, n = 0, len(block)
+        while start < n:
+            start = state.advance(*columns, start)
+            self._take_rows()
         if n:
             self._last_price = int(block.price[-1])
             self._last_ts = int(block.ts_event[-1])
+
+    def _observe_bars(self, bars: NDArray[np.void]) -> None:
+        start, n = 0, len(bars)
+        while start < n:
+            start = self.state.advance_bars(bars, start)
+            self._take_rows()
+        if n:
+            self._last_price = int(bars["close"][-1])
+            self._last_ts = int(bars["t_close"][-1])
+
+    def _take_rows(self) -> None:
+        if self.state.events & market_state.ROWS:
+            self.sink.publish("rows", self.state.take_rows())
+
+    def _wake(self) -> int:
+        """Return what to stop at: every close while something is managed, else setups."""
+        return _BUSY_WAKE if self.position is not None or self._refused else _IDLE_WAKE
 
     def _change_contract(self, contract: str) -> None:
         if self.position is not None and self.contract:
@@ -167,6 +195,8 @@ class SimpleTrader(PositionKeeper):
                 position.exit_reason = ExitReason.SESSION_END
             self.broker.close_out(position.trade_id, self._last_ts, self._last_price)
             self.collect()
+        if self._refused and self.contract:
+            self._refused.close_out(self._last_ts, self._last_price)
         ordinal = self._contracts.setdefault(contract, len(self._contracts))
         settles = 0 if self._options is None else parse_contract(contract).expiry
         self.state.set_contract(ordinal, settles)
@@ -179,12 +209,11 @@ class SimpleTrader(PositionKeeper):
         times = self.times
         while start < n:
             began = 0 if times is None else time.perf_counter_ns()
+            state.wake = self._wake()
             if self.position is None:
-                state.wake = _IDLE_WAKE
                 stop = state.advance(*columns, start)
             else:
                 # What is held is looked at every second, not at closes only.
-                state.wake = _BUSY_WAKE
                 second = int(block.ts_event[start]) // _SECOND_NS
                 self.check(second * _SECOND_NS)
                 after = block.ts_event[start:].searchsorted((second + 1) * _SECOND_NS)
@@ -209,7 +238,7 @@ class SimpleTrader(PositionKeeper):
         state = self.state
         start, n = 0, len(bars)
         while start < n:
-            state.wake = _IDLE_WAKE if self.position is None else _BUSY_WAKE
+            state.wake = self._wake()
             stop = state.advance_bars(bars, start)
             if stop > start:
                 self._match(bars, start, stop)
@@ -220,6 +249,8 @@ class SimpleTrader(PositionKeeper):
 
     def _match(self, block: TradeBlock | NDArray[np.void], start: int, stop: int) -> None:
         """Show the broker what the state has seen, fill by fill."""
+        if self._refused:
+            self._refused.match(block, start, stop)
         while self.position is not None and start < stop:
             start = self.broker.advance(block, start, stop)
             self.collect()
@@ -227,7 +258,7 @@ class SimpleTrader(PositionKeeper):
     def advance_clock(self, now: int) -> None:
         """Close the bar that has ended by `now` (ns UTC), though no trade came after it."""
         began, times = time.perf_counter_ns(), self.times
-        self.state.wake = _IDLE_WAKE if self.position is None else _BUSY_WAKE
+        self.state.wake = self._wake()
         events = self.state.advance_clock(now)
         if times is not None and events & _CLOSE_EVENT:
             times.features.add(time.perf_counter_ns() - began)
@@ -283,7 +314,8 @@ class SimpleTrader(PositionKeeper):
     def _handle(self, events: int) -> None:
         if events & _CLOSE_EVENT:
             row = self.state.newest
-            if row is not None and (self.position is not None or row["reason"] == _SETUP):
+            managed = self.position is not None or self._refused
+            if row is not None and (managed or row["reason"] == _SETUP):
                 self._on_close(context_of(row, self.contract, self.vix.at(row["bar"]["t_close"])))
         if events & market_state.SESSION:
             self.sink.publish("session", self.state.session_id)
@@ -321,6 +353,8 @@ class SimpleTrader(PositionKeeper):
         facts.trading_state = self._check_kill_switch(context)
         if self.position is not None:
             self._manage(self.position, context, facts)
+        if self._refused:
+            self._refused.at_close(context, facts)
         if any(setup.traded for setup in context.setups):
             self._propose(context, facts)
 
@@ -348,14 +382,23 @@ class SimpleTrader(PositionKeeper):
         outcome = self.generator.evaluate(context, facts)
         if not isinstance(outcome, Decision):
             return
-        self.sink.publish("analysis", (context, self.state))
-        self.sink.publish("decision", outcome)
-        if outcome.accepted:
-            facts.record_accepted(context.ts)
-            if self._send:
-                self._submit(outcome, context)
+        refusal: OrderRefused | None = None
+        try:
+            if outcome.accepted:
+                facts.record_accepted(context.ts)
+                if self._send:
+                    refusal = self._submit(outcome, context)
+        finally:
+            # Who only looks on waits until the order has left.
+            self.sink.publish("analysis", (context, self.state))
+            self.sink.publish("decision", outcome)
+        if refusal is not None:
+            self._refuse(outcome, context, refusal)
+        if not outcome.accepted and self._refused is not None:
+            self._refused.follow(outcome, context)
 
-    def _submit(self, decision: Decision, context: Context) -> None:
+    def _submit(self, decision: Decision, context: Context) -> OrderRefused | None:
+        """Send a decision's bracket; return why it was not sent, if it was not."""
         proposal = decision.proposal
         name = trade_id(decision)
         position = Position(
@@ -386,8 +429,13 @@ class SimpleTrader(PositionKeeper):
             self.broker.submit(order)
         except OrderRefused as refusal:
             self.position = None
-            self.sink.publish("refused", (decision, refusal))
-            if refusal.counts:
-                self.kill_switch.record_reject(context.ts, context.session_id)
-        if self.times is not None:
-            self.times.orders.add(time.perf_counter_ns() - began)
+            return refusal
+        finally:
+            if self.times is not None:
+                self.times.orders.add(time.perf_counter_ns() - began)
+        return None
+
+    def _refuse(self, decision: Decision, context: Context, refusal: OrderRefused) -> None:
+        self.sink.publish("refused", (decision, refusal))
+        if refusal.counts:
+            self.kill_switch.record_reject(context.ts, context.session_id)
