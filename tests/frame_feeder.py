@@ -1,8 +1,8 @@
 """A process that shows frames as a trader does, until it is killed; no trader behind them.
 
 ``PYTHONPATH=.:tests python tests/frame_feeder.py STATE_DIR [--hz HZ] [--count N]``. It holds the
-state directory's lock and leaves the note of a run, so that what reads it takes it for a trader. Each
-frame's last price, equity and sequence number follow from its number.
+state directory's lock and leaves the note of a run, so that what reads it takes it for a trader.
+Each frame's last price, equity and sequence number follow from its number.
 """
 
 import argparse
