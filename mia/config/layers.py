@@ -26,7 +26,6 @@ OTHER_NAMES = frozenset(
         "MIA_BUSY_S",
         "MIA_CLIENT_ENVS",
         "MIA_CRASH_AT",
-        "MIA_DASHBOARD_FRAMES",
         "MIA_DATA",
         "MIA_FAULT_N",
         "MIA_FAULT_PART",
