@@ -84,7 +84,8 @@ def _run(app: typer.Typer, name: str) -> int:
 
 def _complain(message: str, code: int) -> int:
     # What somebody else's error says of itself may hold anything.
-    text = Redactor(secrets_of(os.environ))(" ".join(message.split()))
+    redact = Redactor(secrets_of(os.environ), accounts=False)
+    text = redact(" ".join(message.split()))
     print(f"mia: {text}", file=sys.stderr)
     return code
 

@@ -34,9 +34,12 @@ class Redactor:
     ----------
     secrets : iterable of str
         Known ones; those of fewer than six letters are left alone.
+    accounts : bool
+        Cover account numbers as well; not for what is said to the person at the terminal alone.
     """
 
-    def __init__(self, secrets: Iterable[str] = ()) -> None:
+    def __init__(self, secrets: Iterable[str] = (), *, accounts: bool = True) -> None:
+        self._accounts = accounts
         known = sorted({s for s in secrets if len(s) >= _SHORTEST}, key=len, reverse=True)
         self._known = re.compile("|".join(map(re.escape, known))) if known else None
 
@@ -50,7 +53,7 @@ class Redactor:
             text = _NAMED.sub(rf"\1{COVER}", text)
         if "earer " in text or "asic " in text or "EARER " in text:
             text = _BEARER.sub(rf"\1{COVER}", text)
-        return _ACCOUNT.sub(covered_account, text)
+        return _ACCOUNT.sub(covered_account, text) if self._accounts else text
 
 
 def covered_account(found: re.Match[str]) -> str:

@@ -67,7 +67,7 @@ def test_the_one_line_that_ends_a_command_shows_no_secret(capsys, monkeypatch) -
     with restored_signals(), pytest.raises(SystemExit) as caught:
         run_app(app, "mia")
     assert caught.value.code == 6
-    assert capsys.readouterr().err == ("mia: trading stopped: cannot log in with *** as U***4321\n")
+    assert capsys.readouterr().err == ("mia: trading stopped: cannot log in with *** as U7654321\n")
 
 
 @contextmanager

@@ -31,7 +31,6 @@ PAIRS = int(os.environ.get("MIA_WATCH_PAIRS", "2"))
 WATCHED = (
     *FAST,
     "alerts.cool_down_s=0",
-    "alerts.kill=off",
     "alerts.disk_mb=10",
     "alerts.hang_s=3",
 )
@@ -56,13 +55,13 @@ def wait(condition: Callable[[], object], what: str) -> float:
 
 
 @contextmanager
-def watched(gw: Gateway, folder: Path, url: str, **wish: object) -> Iterator[Trader]:
-    """Run a trader with its watchdog; end both."""
+def watched(gw: Gateway, folder: Path, url: str, *more: str, **wish: object) -> Iterator[Trader]:
+    """Run a trader with its watchdog and further settings; end both."""
     state = folder / "state"
     before = os.environ.get("MIA_ALERTS__DISCORD_WEBHOOK")
     os.environ["MIA_ALERTS__DISCORD_WEBHOOK"] = url
     try:
-        with trader(gw, folder, settings=WATCHED, webhook=True, cold=True, **wish) as run:
+        with trader(gw, folder, settings=(*WATCHED, *more), webhook=True, cold=True, **wish) as run:
             run.ready()
             wait((state / "watch.beat").exists, "the watchdog comes up")
             yield run
@@ -118,7 +117,7 @@ def test_of_two_processes_that_fail_the_rest_notices_each(
     with (
         DiscordServer(50, 0.2) as server,
         gateway(tmp_path) as gw,
-        watched(gw, tmp_path, server.url, hold=str(tmp_path / "hold")) as run,
+        watched(gw, tmp_path, server.url, "alerts.kill=off", hold=str(tmp_path / "hold")) as run,
         program(tmp_path, "metrics", "--state", str(state), "--port", "0") as metrics,
         program(tmp_path, "dashboard", "--state-dir", str(state), "--port", "0") as dashboard,
     ):
@@ -159,6 +158,32 @@ def test_of_two_processes_that_fail_the_rest_notices_each(
                 time.sleep(0.05)
         record(f"{number} of {first} and {second}", **{k: round(v, 2) for k, v in took.items()})
         assert all(seconds < PATIENCE_S for seconds in took.values())
+
+
+@pytest.mark.parametrize("number", ["SIGSTOP", "SIGKILL"])
+def test_the_watchdog_closes_the_position_of_a_trader_that_hangs_or_died(
+    tmp_path: Path, number: str
+) -> None:
+    state = tmp_path / "state"
+    act = ("alerts.kill=flatten", "alerts.kill_after_s=1")
+    wish = {"distance": 200, "pause_s": 3}
+    with (
+        DiscordServer(50, 0.2) as server,
+        gateway(tmp_path) as gw,
+        watched(gw, tmp_path, server.url, *act, **wish) as run,
+    ):
+        run.wait(lambda: gw.positions() or run.of("closed"), "a position", 60)
+        run.wait(gw.positions, "a position", 60)
+        began = time.monotonic()
+        run.process.send_signal(getattr(signal, number))
+        wait(lambda: not gw.positions(), "the position is closed")
+        took = time.monotonic() - began
+        wait(lambda: not gw.working(), "nothing works any more")
+        wait(
+            lambda: [a for a in alerts(state) if a.key == "watchdog:kill" and ": done" in a.text],
+            "it is told that it is done",
+        )
+    record(f"{number} of a trader with a position, closed by its watchdog", seconds=round(took, 2))
 
 
 def processes() -> str:
