@@ -26,7 +26,8 @@ from mia.execution.assembly import fit_settings, market_state, simulated_trader
 from mia.execution.cycle_plugs import VixSource
 from mia.execution.simple_trader import SimpleTrader
 from mia.features.feature_calculator import feature_columns
-from mia.features.options_feed import SnapshotTape, give_options
+from mia.features.options_feed import SnapshotTape
+from mia.features.options_handover import give_options
 from mia.ml.model_filter import ModelFilter, Note, no_notes
 from mia.ml.registry import Registry
 from mia.performance.identity import identity
@@ -85,6 +86,34 @@ class Run:
     record: RunRecord
     summary: dict[str, Any]
     open_at_end: bool
+
+
+def known_inputs(store: Path | None, vix: Path | None = None) -> Inputs:
+    """Return the VIX and the economic calendar of a store, where it has them.
+
+    Parameters
+    ----------
+    store : Path, optional
+    vix : Path, optional
+        File of VIX levels, in the place of the store's.
+
+    Raises
+    ------
+    DataError
+        If one cannot be read.
+    """
+    from mia.data.importers.reading import ImportLog
+    from mia.data.importers.vix import read
+    from mia.data.index_levels import LevelSeries, load_levels
+
+    levels = news = None
+    if store is not None:
+        levels = load_levels(store, "VIX")
+        held = NewsCalendar.load(store)
+        news = held if held.spans else None
+    if vix is not None:
+        levels = LevelSeries(read(vix, ImportLog()))
+    return Inputs(levels, news)
 
 
 def _no_progress(done: int, total: int) -> None:

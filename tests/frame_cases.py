@@ -233,9 +233,10 @@ def frame(seq: int = 1, **changes: Any) -> Frame:
         counters={**COUNTERS, "frames": seq},
         stages={
             "data": stage(17, 5000),
-            "close": stage(16, 900),
+            "features": stage(16, 900),
             "decision": stage(18, 14),
             "orders": stage(21, 6),
+            "frame": stage(13, 36_000),
         },
     )
     return msgspec.structs.replace(whole, **changes)

@@ -37,7 +37,6 @@ from mia.command_line import (
 )
 
 if TYPE_CHECKING:
-    from mia.backtest import Inputs
     from mia.performance.lookahead import Violation
 
 SHOWN_TEXT = 300
@@ -91,7 +90,7 @@ def backtest(
 
     Example: mia backtest --synthetic --days 5 --out results/synthetic
     """
-    from mia.backtest import Backtest, replay
+    from mia.backtest import Backtest, known_inputs, replay
     from mia.config.settings import load_settings
     from mia.data import wire_tape
     from mia.performance.output import write_all
@@ -120,7 +119,7 @@ def backtest(
         tape = stack.enter_context(open_source(where, quiet))
         if as_wire:
             tape = wire_tape.as_wire(tape)
-        inputs = _inputs(where.folder(), vix)
+        inputs = known_inputs(where.folder(), vix)
         if chains is not None:
             inputs = replace(
                 inputs,
@@ -170,23 +169,6 @@ def _say_in_sample(models: Path, first_session: int, quiet: bool) -> None:
             f"note: the model saw trades up to session {last}: what it does before is in sample",
             file=sys.stderr,
         )
-
-
-def _inputs(store: Path | None, vix: Path | None) -> "Inputs":
-    from mia.backtest import Inputs
-    from mia.data.calendar import NewsCalendar
-    from mia.data.importers.reading import ImportLog
-    from mia.data.importers.vix import read
-    from mia.data.index_levels import LevelSeries, load_levels
-
-    levels = news = None
-    if store is not None:
-        levels = load_levels(store, "VIX")
-        held = NewsCalendar.load(store)
-        news = held if held.spans else None
-    if vix is not None:
-        levels = LevelSeries(read(vix, ImportLog()))
-    return Inputs(levels, news)
 
 
 def _report_lookahead(violations: "list[Violation]", cuts: int, as_json: bool) -> None:

@@ -22,7 +22,8 @@ from mia.backtest import Backtest
 from mia.config.settings import LoadedSettings, load_settings
 from mia.core.base_types import Block, TradeBlock
 from mia.core.statistics import wilson_interval
-from mia.data.tape import Tape, digest, synthetic_tape
+from mia.data.digest import digest
+from mia.data.tape import Tape, synthetic_tape
 from mia.errors import DataError
 from mia.ml.dataset import LabelledTrades, of_objects
 from mia.ml.flat_model import BOOSTED, LOGISTIC

@@ -17,7 +17,7 @@ from mia.core.ibkr.endpoint import Endpoint
 from mia.core.ibkr.history import HistoricalBars, HistoricalQuotes, HistoricalTrades
 from mia.core.ibkr.market import MarketData
 from mia.core.ibkr.options import OptionGreeks, OptionLines, OptionListener
-from mia.core.ibkr.orders import FIRST_REQUEST_ID, check_ticket, to_contract, to_order
+from mia.core.ibkr.orders import FIRST_REQUEST_ID, check_ticket
 from mia.core.ibkr.streams import DepthBook
 from mia.errors import BrokerError
 
@@ -53,11 +53,8 @@ class IbkrConnector(IbkrConnection):
         check_ticket(ticket, self.endpoint.account)
         self._order_gate()
         self._raise_order_id(ticket.order_id)
-        self._session.client.placeOrder(
-            ticket.order_id,
-            to_contract(self.backend, ticket, self._exchange(ticket.con_id)),
-            to_order(self.backend, ticket),
-        )
+        message = self._forms.encode(ticket, self._exchange(ticket.con_id))
+        self._session.client.sendMsg(message)
 
     def cancel(self, order_id: int) -> None:
         """Ask to cancel an order; the bytes leave in this call.

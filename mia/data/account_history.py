@@ -1,4 +1,4 @@
-"""The closed trades of an account, as the journal of its trader keeps them."""
+"""What the journal of a trader keeps of an account's past: closed trades, and uptime."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
@@ -13,6 +13,9 @@ from mia.errors import JournalError
 TRADE = "closed_trade"
 """Key of a trade's result in the event that saves the cycle after it."""
 
+UPTIME = "uptime"
+"""Kind of the event that says how long a run has been ready in a session, seconds."""
+
 _NAMES = tuple(field.name for field in fields(ClosedTrade))
 
 
@@ -20,6 +23,18 @@ def trade_to_dict(trade: ClosedTrade) -> dict[str, Any]:
     """Return a trade as plain values, for the journal; enumerations by value."""
     plain: dict[str, Any] = msgspec.to_builtins({name: getattr(trade, name) for name in _NAMES})
     return plain
+
+
+def uptime_to_dict(session_id: int, ready_s: float, open_s: float) -> dict[str, Any]:
+    """Return what an `UPTIME` event holds.
+
+    Parameters
+    ----------
+    ready_s, open_s : float
+        Seconds of this run and session in which the trader was ready while the market was open,
+        and in which the market was open.
+    """
+    return {"session_id": session_id, "ready_s": round(ready_s, 3), "open_s": round(open_s, 3)}
 
 
 def closed_trades(events: Iterable[JournalEvent]) -> Iterator[ClosedTrade]:

@@ -15,15 +15,14 @@ import sqlite3
 import threading
 import time
 from collections.abc import Callable, Iterator
-from enum import StrEnum
 from pathlib import Path
 from typing import Self
 
-from mia.data import journal_check, journal_schema
+from mia.data import journal_schema
 from mia.data.journal_check import Quarantine, head_path, pack_head
 from mia.data.journal_disk import Reserve, sync_handle, write_at_start
-from mia.data.journal_open import DamagedJournalError, checkpoint, open_database
-from mia.data.journal_schema import JournalEvent, JournalHead, Row, encode, link, to_event
+from mia.data.journal_open import checkpoint, insert, open_or_set_aside
+from mia.data.journal_schema import JournalEvent, JournalHead, JournalHealth, Row
 from mia.data.process_lock import ProcessLock
 from mia.errors import JournalError, JournalUnavailable
 
@@ -34,18 +33,6 @@ _REST_SECONDS = 0.002
 _CHUNK = 500
 _CHECKPOINT_EVENTS = 40_000
 _BROKEN = ("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_IOERR_FSYNC", "SQLITE_IOERR_READ")
-
-
-class JournalHealth(StrEnum):
-    """What the disk lets the journal do."""
-
-    OK = "OK"
-    RESERVE = "RESERVE"
-    """The disk is full and the reserve is being used up."""
-    MEMORY = "MEMORY"
-    """The disk takes nothing; events wait in memory until it does."""
-    FAILED = "FAILED"
-    """The disk lost what it had taken; events stay in memory until the next start."""
 
 
 class Journal:
@@ -80,11 +67,10 @@ class Journal:
         self._clock = clock
         self._process_lock = lock
         self._reserve = reserve
-        self._head = head
-        self._stored = head
-        self._durable = head.seq
-        self._checkpointed = head.seq
+        self._head = self._stored = head
+        self._durable = self._checkpointed = head.seq
         self._backlog: list[Row] = []
+        self._held_back: list[Row] = []
         self._run = 0
         self._closed = False
         self._lock = threading.RLock()
@@ -139,18 +125,7 @@ class Journal:
         except OSError as error:
             raise JournalError(f"cannot open {path}: {error.strerror}") from error
         try:
-            quarantine = None
-            try:
-                database, head = open_database(path)
-            except DamagedJournalError as damage:
-                quarantine = journal_check.set_aside(path, damage.reason, damage.database)
-                if not recover_from_broker:
-                    raise JournalError(
-                        f"the journal was damaged ({damage.reason}) and is now "
-                        f"{quarantine.path}: check the account at the broker, then start with "
-                        "recovery from the broker"
-                    ) from damage
-                database, head = open_database(path)
+            database, head, quarantine = open_or_set_aside(path, recover_from_broker)
             reserve = Reserve(path.with_name(f"{path.name}-reserve"), reserve_bytes)
             roomy = reserve.fill()
             strict = sync == "strict"
@@ -188,10 +163,17 @@ class Journal:
     @property
     def waiting(self) -> int:
         """Events in memory only."""
-        return len(self._backlog)
+        return len(self._backlog) + len(self._held_back)
 
     def append(
-        self, kind: str, payload: object, *, ts: int, durable: bool = False, required: bool = False
+        self,
+        kind: str,
+        payload: object,
+        *,
+        ts: int,
+        durable: bool = False,
+        required: bool = False,
+        with_next: bool = False,
     ) -> int:
         """Write an event; it is committed on return, or waits in memory if the disk refuses.
 
@@ -206,7 +188,11 @@ class Journal:
         durable : bool
             Wait until loss of power cannot take it away.
         required : bool
-            For intents that add risk: raise unless the journal is well, and keep nothing.
+            For intents that add risk: raise unless the journal is well, and keep nothing. The sync
+            begins with `wake`, once the order has left, or within a second.
+        with_next : bool
+            Commit it in one transaction with the next event, without which it means nothing; one
+            that does not follow is not waited for longer than a second.
 
         Returns
         -------
@@ -221,26 +207,36 @@ class Journal:
         TypeError
             If the payload has no JSON form.
         """
-        data = encode(payload)
+        data = journal_schema.encode(payload)
         with self._lock:
+            head = self._head
             if self._closed:
                 raise JournalError("the journal is closed")
-            head = self._head
             if required and self.health is not JournalHealth.OK:
                 raise JournalUnavailable(self._trouble())
             seq = head.seq + 1
-            digest = link(seq, ts, kind, data, head.hash)
+            digest = journal_schema.link(seq, ts, kind, data, head.hash)
             row = (seq, ts, kind, data, digest)
-            if not self._store(row):
+            held = with_next and not durable and self.health is JournalHealth.OK
+            if held:
+                self._held_back.append(row)
+            elif not self._store(row):
                 if required:
                     raise JournalUnavailable(self._trouble())
                 self._backlog.append(row)
             self._head = JournalHead(seq, digest)
+        if held:
+            return seq
         if durable or self._strict:
             self._sync_up_to(seq, durable or required)
-        elif not self._wake.is_set():
-            self._wake.set()
+        elif not required:
+            self.wake()
         return seq
+
+    def wake(self) -> None:
+        """Let the second thread begin to sync; it would hold up an order that is being sent."""
+        if not self._wake.is_set():
+            self._wake.set()
 
     def sync(self) -> None:
         """Wait until everything appended so far is durable.
@@ -250,6 +246,7 @@ class Journal:
         JournalUnavailable
             If it cannot be.
         """
+        self._let_go()
         self._sync_up_to(self._head.seq, True)
 
     def start_run(self, config_hash: str, code_version: str) -> int:
@@ -267,12 +264,13 @@ class Journal:
         """Yield the events with a number above `after`, in order."""
         while True:
             with self._lock:
+                self._let_go()
                 rows = self._database.execute(journal_schema.SELECT_AFTER, (after,)).fetchall()
                 if not rows:
                     rows = [row for row in self._backlog if row[0] > after]
             if not rows:
                 return
-            yield from map(to_event, rows)
+            yield from map(journal_schema.to_event, rows)
             after = rows[-1][0]
 
     def close(self) -> None:
@@ -305,24 +303,26 @@ class Journal:
         """Close it."""
         self.close()
 
-    def _store(self, row: Row) -> bool:
-        if self._backlog or self._has_failed():
-            return False
-        if self._insert(row):
-            return True
-        if not self._has_failed() and self._reserve.free() and self._insert(row):
-            self._ail(JournalHealth.RESERVE, self.fault)
-            return True
+    def _store(self, *rows: Row) -> bool:
+        """Commit events after those held back; if the disk refuses, these go to the backlog."""
+        held, self._held_back = self._held_back, []
+        if not self._backlog and not self._has_failed():
+            if self._insert(*held, *rows):
+                return True
+            if not self._has_failed() and self._reserve.free() and self._insert(*held, *rows):
+                self._ail(JournalHealth.RESERVE, self.fault)
+                return True
+        self._backlog += held
         return False
+
+    def _let_go(self) -> None:
+        with self._lock:
+            if self._held_back:
+                self._store()
 
     def _insert(self, *rows: Row) -> bool:
         try:
-            if len(rows) == 1:
-                self._database.execute(journal_schema.INSERT, rows[0])
-            else:
-                self._database.execute("BEGIN IMMEDIATE")
-                self._database.executemany(journal_schema.INSERT, rows)
-                self._database.execute("COMMIT")
+            insert(self._database, rows)
         except sqlite3.Error as error:
             if self._database.in_transaction:
                 self._database.execute("ROLLBACK")
@@ -372,6 +372,8 @@ class Journal:
         well = self.health in (JournalHealth.OK, JournalHealth.FAILED)
         busy = self._wake.wait(_IDLE_SECONDS if well else _RETRY_SECONDS)
         self._wake.clear()
+        if not busy:
+            self._let_go()
         self._sync_up_to(self._stored.seq, False)
         time.sleep(_REST_SECONDS)
         if not well:

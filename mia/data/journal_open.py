@@ -2,13 +2,15 @@
 
 import os
 import sqlite3
+from collections.abc import Sequence
 from contextlib import closing, suppress
 from pathlib import Path
 
 from mia.data import journal_check, journal_schema
-from mia.data.journal_check import DamageError, read_head
+from mia.data.journal_check import DamageError, Quarantine, read_head, set_aside
 from mia.data.journal_disk import sync_directory
-from mia.data.journal_schema import JournalHead
+from mia.data.journal_schema import JournalHead, Row
+from mia.errors import JournalError
 
 
 class DamagedJournalError(Exception):
@@ -18,6 +20,40 @@ class DamagedJournalError(Exception):
         super().__init__(reason)
         self.reason = reason
         self.database = database
+
+
+def open_or_set_aside(
+    path: Path, recover: bool
+) -> tuple[sqlite3.Connection, JournalHead, Quarantine | None]:
+    """Open a journal; one that is damaged is set aside, and an empty one may take its place.
+
+    Raises
+    ------
+    JournalError
+        If it was damaged and nobody said that its state can be had from the broker.
+    """
+    try:
+        return *open_database(path), None
+    except DamagedJournalError as damage:
+        quarantine = set_aside(path, damage.reason, damage.database)
+        if not recover:
+            raise JournalError(
+                f"the journal was damaged ({damage.reason}) and is now {quarantine.path}: check "
+                "the account at the broker, then start with recovery from the broker"
+            ) from damage
+    return *open_database(path), quarantine
+
+
+def insert(database: sqlite3.Connection, rows: Sequence[Row]) -> None:
+    """Write events in one transaction."""
+    if len(rows) == 1:
+        database.execute(journal_schema.INSERT, rows[0])
+    elif len(rows) == 2:
+        database.execute(journal_schema.INSERT_TWO, (*rows[0], *rows[1]))
+    else:
+        database.execute("BEGIN IMMEDIATE")
+        database.executemany(journal_schema.INSERT, rows)
+        database.execute("COMMIT")
 
 
 def open_database(path: Path) -> tuple[sqlite3.Connection, JournalHead]:

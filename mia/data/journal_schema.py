@@ -8,6 +8,7 @@ change, vanish or move without every later hash being wrong. Runs are events as 
 import hashlib
 import struct
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 import msgspec
@@ -39,6 +40,7 @@ SCHEMA = {
 }
 
 INSERT = "INSERT INTO events VALUES (?, ?, ?, ?, ?)"
+INSERT_TWO = "INSERT INTO events VALUES (?, ?, ?, ?, ?), (?, ?, ?, ?, ?)"
 SELECT_AFTER = (
     "SELECT seq, ts, kind, payload, hash FROM events WHERE seq > ? ORDER BY seq LIMIT 2000"
 )
@@ -48,6 +50,18 @@ _encode = msgspec.json.Encoder(order="deterministic").encode
 _decode = msgspec.json.Decoder().decode
 
 Row = tuple[int, int, str, bytes, bytes]
+
+
+class JournalHealth(StrEnum):
+    """What the disk lets the journal do."""
+
+    OK = "OK"
+    RESERVE = "RESERVE"
+    """The disk is full and the reserve is being used up."""
+    MEMORY = "MEMORY"
+    """The disk takes nothing; events wait in memory until it does."""
+    FAILED = "FAILED"
+    """The disk lost what it had taken; events stay in memory until the next start."""
 
 
 class JournalHead(NamedTuple):

@@ -15,7 +15,7 @@ from mia.execution.cycle_plugs import VixSource
 from mia.execution.refused_trades import RefusedTrades
 from mia.execution.simple_trader import SimpleTrader
 from mia.execution.simulated_broker import SimulatedBroker
-from mia.features.options_feed import SnapshotSource
+from mia.features.options_handover import SnapshotSource
 from mia.strategies.proposals import group
 from mia.strategies.session_facts import NewsWindow, no_news_calendar
 

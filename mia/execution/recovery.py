@@ -31,7 +31,7 @@ DURABLE = frozenset({"closed"})
 """What no broker can tell again: the day's result."""
 
 Append = Callable[..., int]
-"""``append(kind, payload, *, ts, durable)`` of a journal."""
+"""``append(kind, payload, *, ts, durable, with_next)`` of a journal."""
 
 
 class _Grounds(msgspec.Struct):
@@ -119,7 +119,14 @@ class CycleJournal:
         if isinstance(event, ClosedTrade):
             state[account_history.TRADE] = account_history.trade_to_dict(event)
         crash_point("before_cycle_saved")
-        self._append(KIND, state, ts=self._now(), durable=topic in DURABLE)
+        self._append(
+            KIND,
+            state,
+            ts=self._now(),
+            durable=topic in DURABLE,
+            # Why an order is sent is worth nothing without the order, which comes next.
+            with_next=topic == "sent",
+        )
         crash_point("after_cycle_saved")
 
 

@@ -6,6 +6,7 @@ is decided upon: exits first, then a new proposal. Nothing that is decided at a 
 the data before it, and an order acts from the data after it.
 """
 
+import time
 from collections.abc import Mapping
 
 import numpy as np
@@ -25,8 +26,9 @@ from mia.execution.cycle_plugs import NoVix, SimulatedMatching, VixSource
 from mia.execution.open_position import Position, trade_id
 from mia.execution.position_keeper import PositionKeeper
 from mia.execution.refused_trades import RefusedTrades
+from mia.execution.stage_times import CycleTimes
 from mia.features.context import context_of
-from mia.features.options_feed import SnapshotSource, give_options
+from mia.features.options_handover import SnapshotSource, give_options
 from mia.strategies.proposals import group
 from mia.strategies.session_facts import NewsWindow, SessionFacts, no_news_calendar
 from mia.strategies.session_hours import session_hours
@@ -52,9 +54,9 @@ class SimpleTrader(PositionKeeper):
     groups : mapping of str to Group
         Groups of the method by name.
     sink : EventSink
-        Told of ``session``, ``analysis``, ``decision``, ``sent``, ``refused``, ``fill``,
-        ``position``, ``managed``, ``closed``, ``unfilled``, ``mark``, ``block``, ``rows`` and
-        ``kill``.
+        Told of ``session``, ``sent`` before an order leaves, ``analysis`` and ``decision`` once it
+        has left, ``refused``, ``fill``, ``position``, ``managed``, ``closed``, ``unfilled``,
+        ``mark``, ``block``, ``rows`` and ``kill``.
     vix : VixSource
     news_window : callable
         See `mia.strategies.session_facts.NewsWindow`.
@@ -71,6 +73,8 @@ class SimpleTrader(PositionKeeper):
     groups : mapping of str to Group
     contract : str
         Of the newest data.
+    times : CycleTimes, optional
+        Where a live run keeps how long its stages took.
     """
 
     def __init__(
@@ -95,6 +99,7 @@ class SimpleTrader(PositionKeeper):
         self.generator = SignalGenerator(limits, self.risk, groups, model)
         self.vix = vix or NoVix()
         self.contract = ""
+        self.times: CycleTimes | None = None
         self._news_window = news_window
         self._options = options
         self._refused = refused
@@ -132,7 +137,7 @@ class SimpleTrader(PositionKeeper):
         except ValueError as error:
             raise DataError(f"{block.contract}: {error}") from error
 
-    def observe(self, block: TradeBlock) -> None:
+    def observe(self, block: Block) -> None:
         """Take a block of the past: the state learns from it, nothing is decided or matched.
 
         Raises
@@ -146,18 +151,37 @@ class SimpleTrader(PositionKeeper):
                 self._change_contract(block.contract)
             if self._options is not None:
                 give_options(state, self._options, block)
-            columns = (block.ts_event, block.price, block.size, block.aggressor_side)
-            start, n = 0, len(block)
             state.wake = 0
-            while start < n:
-                start = state.advance(*columns, start)
-                if state.events & market_state.ROWS:
-                    self.sink.publish("rows", state.take_rows())
+            if isinstance(block, TradeBlock):
+                self._observe_trades(block)
+            else:
+                self._observe_bars(bars_of(block))
         except ValueError as error:
             raise DataError(f"{block.contract}: {error}") from error
+
+    def _observe_trades(self, block: TradeBlock) -> None:
+        state = self.state
+        columns = (block.ts_event, block.price, block.size, block.aggressor_side)
+        start, n = 0, len(block)
+        while start < n:
+            start = state.advance(*columns, start)
+            self._take_rows()
         if n:
             self._last_price = int(block.price[-1])
             self._last_ts = int(block.ts_event[-1])
+
+    def _observe_bars(self, bars: NDArray[np.void]) -> None:
+        start, n = 0, len(bars)
+        while start < n:
+            start = self.state.advance_bars(bars, start)
+            self._take_rows()
+        if n:
+            self._last_price = int(bars["close"][-1])
+            self._last_ts = int(bars["t_close"][-1])
+
+    def _take_rows(self) -> None:
+        if self.state.events & market_state.ROWS:
+            self.sink.publish("rows", self.state.take_rows())
 
     def _wake(self) -> int:
         """Return what to stop at: every close while something is managed, else setups."""
@@ -182,7 +206,9 @@ class SimpleTrader(PositionKeeper):
         state = self.state
         columns = (block.ts_event, block.price, block.size, block.aggressor_side)
         start, n = 0, len(block)
+        times = self.times
         while start < n:
+            began = 0 if times is None else time.perf_counter_ns()
             state.wake = self._wake()
             if self.position is None:
                 stop = state.advance(*columns, start)
@@ -199,6 +225,8 @@ class SimpleTrader(PositionKeeper):
                     block.aggressor_side[:reach],
                     start,
                 )
+            if times is not None and state.events & _CLOSE_EVENT:
+                times.features.add(time.perf_counter_ns() - began)
             if stop > start:
                 self._match(block, start, stop)
                 self._last_price = int(block.price[stop - 1])
@@ -229,8 +257,12 @@ class SimpleTrader(PositionKeeper):
 
     def advance_clock(self, now: int) -> None:
         """Close the bar that has ended by `now` (ns UTC), though no trade came after it."""
+        began, times = time.perf_counter_ns(), self.times
         self.state.wake = self._wake()
-        self._handle(self.state.advance_clock(now))
+        events = self.state.advance_clock(now)
+        if times is not None and events & _CLOSE_EVENT:
+            times.features.add(time.perf_counter_ns() - began)
+        self._handle(events)
 
     def check(self, ts: int) -> TradingState:
         """Hold what is held and what works against the kill switch, at most once a second.
@@ -306,6 +338,17 @@ class SimpleTrader(PositionKeeper):
         return facts
 
     def _on_close(self, context: Context) -> None:
+        times = self.times
+        if times is None:
+            self._decide(context)
+            return
+        began, sending = time.perf_counter_ns(), times.orders.total_ns
+        self._decide(context)
+        # Orders are sent from within, and are a stage of their own.
+        sent = times.orders.total_ns - sending
+        times.decision.add(time.perf_counter_ns() - began - sent)
+
+    def _decide(self, context: Context) -> None:
         facts = self._session_facts(context)
         facts.trading_state = self._check_kill_switch(context)
         if self.position is not None:
@@ -339,16 +382,23 @@ class SimpleTrader(PositionKeeper):
         outcome = self.generator.evaluate(context, facts)
         if not isinstance(outcome, Decision):
             return
-        self.sink.publish("analysis", (context, self.state))
-        self.sink.publish("decision", outcome)
-        if outcome.accepted:
-            facts.record_accepted(context.ts)
-            if self._send:
-                self._submit(outcome, context)
-        elif self._refused is not None:
+        refusal: OrderRefused | None = None
+        try:
+            if outcome.accepted:
+                facts.record_accepted(context.ts)
+                if self._send:
+                    refusal = self._submit(outcome, context)
+        finally:
+            # Who only looks on waits until the order has left.
+            self.sink.publish("analysis", (context, self.state))
+            self.sink.publish("decision", outcome)
+        if refusal is not None:
+            self._refuse(outcome, context, refusal)
+        if not outcome.accepted and self._refused is not None:
             self._refused.follow(outcome, context)
 
-    def _submit(self, decision: Decision, context: Context) -> None:
+    def _submit(self, decision: Decision, context: Context) -> OrderRefused | None:
+        """Send a decision's bracket; return why it was not sent, if it was not."""
         proposal = decision.proposal
         name = trade_id(decision)
         position = Position(
@@ -374,10 +424,18 @@ class SimpleTrader(PositionKeeper):
         # It must be known before anything of it can be filled.
         self.position = position
         self.sink.publish("sent", position)
+        began = time.perf_counter_ns()
         try:
             self.broker.submit(order)
         except OrderRefused as refusal:
             self.position = None
-            self.sink.publish("refused", (decision, refusal))
-            if refusal.counts:
-                self.kill_switch.record_reject(context.ts, context.session_id)
+            return refusal
+        finally:
+            if self.times is not None:
+                self.times.orders.add(time.perf_counter_ns() - began)
+        return None
+
+    def _refuse(self, decision: Decision, context: Context, refusal: OrderRefused) -> None:
+        self.sink.publish("refused", (decision, refusal))
+        if refusal.counts:
+            self.kill_switch.record_reject(context.ts, context.session_id)

@@ -1,12 +1,17 @@
 """What a run was made of, so that it can be made again."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mia
 from mia.config.layers import flatten
+from mia.config.operations import SECRETS
 from mia.config.settings import LoadedSettings
-from mia.data.tape import Tape, digest
+from mia.data.digest import digest
+
+if TYPE_CHECKING:
+    # It reads every format of files there is: a trader that starts need not wait for that.
+    from mia.data.tape import Tape
 
 
 def effective_limits(loaded: LoadedSettings) -> dict[str, Any]:
@@ -16,11 +21,15 @@ def effective_limits(loaded: LoadedSettings) -> dict[str, Any]:
 
 
 def configuration_hash(loaded: LoadedSettings) -> str:
-    """Hash every effective setting and limit."""
-    return digest(flatten(loaded.settings.model_dump()), effective_limits(loaded))
+    """Hash every effective setting and limit; secrets decide nothing and are left out."""
+    settings = flatten(loaded.settings.model_dump())
+    return digest(
+        {key: value for key, value in settings.items() if key not in SECRETS},
+        effective_limits(loaded),
+    )
 
 
-def identity(loaded: LoadedSettings, tape: Tape, **facts: Any) -> dict[str, Any]:
+def identity(loaded: LoadedSettings, tape: "Tape", **facts: Any) -> dict[str, Any]:
     """Describe a run: source, mode, hashes of configuration and data, version of the code.
 
     Parameters

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,13 +17,12 @@ import mia
 from mia import interrupts
 from mia.command_line import EXIT_CODES, ConfigOption, JsonOption, QuietOption, SetOption
 from mia.config.settings import LoadedSettings, load_settings
+from mia.core import logs
 from mia.core.base_types import TradingMode
 from mia.errors import ConfigError, DataError, UsageError
 from mia.performance.recorder import RunRecord
-from mia.performance.results import results_folder
-from mia.trader.demo import run_demo
 from mia.trader.live import LiveTrader
-from mia.trader.live_parts import LiveOptions, gateway_address
+from mia.trader.live_parts import LiveOptions, gateway_address, settle_collector
 from mia.trader.notes import Notes
 from mia.trader.panel import panel, report_lines
 
@@ -30,7 +30,7 @@ _REFRESH_S = 0.25
 DEMO = "demo"
 """Profile that simulates; any other trades on the gateway that the settings name."""
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -51,6 +51,9 @@ def trade(
     ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Log lines of JSON; also logs.json_lines.")
+    ] = False,
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     """Run the trading cycle.
@@ -61,6 +64,12 @@ def trade(
         print(f"mia {mia.__version__}")
         return
     loaded = load_settings(config, assignments or ())
+    said = loaded.settings.logs
+    logs.set_up(
+        logging.WARNING if quiet else logging.getLevelName(said.level),
+        as_json=log_json or said.json_lines,
+        secrets=loaded.secrets,
+    )
     console = Console(stderr=True, quiet=quiet)
     simulated = loaded.settings.feed in ("synth", "replay") or (
         loaded.settings.feed == "sierra" and loaded.profile == DEMO
@@ -70,6 +79,10 @@ def trade(
             raise UsageError("--live has no place in a simulation: choose another profile")
         if loaded.settings.trading_mode == TradingMode.LIVE.value:
             raise ConfigError("trading_mode live has no place in a simulation: choose paper")
+        # Imported here: a trader that starts need not wait for what writes reports.
+        from mia.performance.results import results_folder
+        from mia.trader.demo import run_demo
+
         with results_folder(out):
             summary = run_demo(loaded, out, console, dry_run=dry_run)
         if as_json:
@@ -97,8 +110,6 @@ def _trade(
 ) -> None:
     """Trade on the gateway that the settings name, until stopped."""
     host, port, account = gateway_address(loaded)
-    level = logging.WARNING if console.quiet else logging.INFO
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
     record = RunRecord()
     notes = Notes(record, console)
     options = LiveOptions(
@@ -122,7 +133,7 @@ def _trade(
             else f"trades come from {feed}, orders go to IBKR",
         ):
             notes.say(line)
-        asyncio.run(watched(trader, record, console))
+        asyncio.run(watched(trader, record, console, settle_collector))
     ticks = trader.session.ticks
     result: dict[str, Any] = {
         "ticks": ticks.accepted,
@@ -146,10 +157,15 @@ def _trade(
         interrupts.stop_as_signalled(trader.stopped_by)
 
 
-async def watched(trader: LiveTrader, record: RunRecord, console: Console) -> None:
+async def watched(
+    trader: LiveTrader,
+    record: RunRecord,
+    console: Console,
+    started: Callable[[], None] = lambda: None,
+) -> None:
     """Run a trader, and show how it does on a terminal."""
     if not console.is_terminal:
-        await trader.run()
+        await trader.run(started)
         return
     with Live(console=console, refresh_per_second=4) as live:
 
@@ -163,6 +179,6 @@ async def watched(trader: LiveTrader, record: RunRecord, console: Console) -> No
 
         task = asyncio.create_task(show())
         try:
-            await trader.run()
+            await trader.run(started)
         finally:
             task.cancel()

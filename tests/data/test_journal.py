@@ -10,9 +10,10 @@ import pytest
 from data.journal_samples import closed_journal, open_journal, payload
 
 from mia.data import journal as journal_module
-from mia.data.journal import Journal, JournalHealth
+from mia.data.journal import Journal
 from mia.data.journal_disk import measure_sync
 from mia.data.journal_reader import JournalReader
+from mia.data.journal_schema import JournalHealth
 from mia.errors import AlreadyRunning, JournalError, JournalUnavailable
 
 
@@ -218,3 +219,68 @@ def test_nothing_is_taken_after_the_end(tmp_path: Path) -> None:
     journal.close()
     with pytest.raises(JournalError, match="closed"):
         journal.append("INTENT", {}, ts=1)
+
+
+def test_an_event_that_waits_for_the_next_is_committed_with_it_or_not_at_all(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "journal.db"
+    script = (
+        "import os, sys; from pathlib import Path; from mia.data.journal import Journal\n"
+        "journal = Journal.open(Path(sys.argv[1]), clock=int)\n"
+        "journal.append('FACT', {}, ts=1)\n"
+        "assert journal.append('REASON', {'for': 3}, ts=2, with_next=True) == 2\n"
+        "if sys.argv[2] == 'order': journal.append('INTENT', {}, ts=3, required=True)\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    for what, left in (("kill", ["FACT"]), ("order", ["FACT", "FACT", "REASON", "INTENT"])):
+        arguments = [sys.executable, "-c", script, str(path), what]
+        if what == "order":
+            # The first run left number 1 only: its second event had nothing to follow it.
+            arguments[2] = script.replace("== 2", "== 3")
+        subprocess.run(arguments, check=False, env=environment)
+        with JournalReader(path) as reader:
+            assert [event.kind for event in reader.events()] == left
+
+
+def test_an_event_that_nothing_follows_is_committed_within_seconds(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    with open_journal(path) as journal:
+        journal.append("REASON", {}, ts=1, with_next=True)
+        assert journal.waiting == 1
+        limit = time.monotonic() + 20
+        while journal.waiting or journal.durable_seq < 1:
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+        with JournalReader(path) as reader:
+            assert [event.kind for event in reader.events()] == ["REASON"]
+
+
+def test_what_is_read_or_synced_holds_nothing_back(tmp_path: Path) -> None:
+    with open_journal(tmp_path / "journal.db") as journal:
+        journal.append("REASON", {}, ts=1, with_next=True)
+        assert [event.kind for event in journal.events()] == ["REASON"]
+        journal.append("REASON", {}, ts=1, with_next=True)
+        journal.sync()
+        assert journal.durable_seq == 2
+
+
+def test_a_disk_that_refuses_the_pair_keeps_the_reason_and_refuses_the_intent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(database: sqlite3.Connection, rows: object) -> None:
+        raise sqlite3.OperationalError("database or disk is full")
+
+    with open_journal(tmp_path / "journal.db") as journal:
+        journal.append("REASON", {}, ts=1, with_next=True)
+        with monkeypatch.context() as patch:
+            patch.setattr(journal_module, "insert", refuses)
+            with pytest.raises(JournalUnavailable):
+                journal.append("INTENT", {}, ts=2, required=True)
+        assert journal.append("REFUSED", {}, ts=3) == 2
+        limit = time.monotonic() + 20
+        while journal.health is not JournalHealth.OK:
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+        assert [event.kind for event in journal.events()] == ["REASON", "REFUSED"]

@@ -13,7 +13,8 @@ from data.journal_samples import open_journal
 PREAMBLE = """
 import os, resource, subprocess, sys, time
 from pathlib import Path
-from mia.data.journal import Journal, JournalHealth
+from mia.data.journal import Journal
+from mia.data.journal_schema import JournalHealth
 from mia.errors import JournalUnavailable
 
 folder = Path(sys.argv[1])

@@ -9,7 +9,8 @@ from trading_cases import PAPER
 
 from mia.core.base_types import TradingState
 from mia.data import state_files
-from mia.data.journal import Journal, JournalHealth
+from mia.data.journal import Journal
+from mia.data.journal_schema import JournalHealth
 from mia.data.state_files import KillAnswer, KillCommand, read_answer, write_command
 from mia.execution.kill_commands import COMMAND_TAKEN, KillCommands, KillStore
 from mia.execution.kill_switch import Exposure, KillSwitch, Rule

@@ -35,7 +35,7 @@ class Both:
         self.lines: list[str] = []
         self.journal = CycleJournal(self.append, lambda: 0)
 
-    def append(self, kind: str, payload: Any, *, ts: int, durable: bool = False) -> int:
+    def append(self, kind: str, payload: Any, *, ts: int, **how: bool) -> int:
         assert kind == KIND
         self.lines.append(json.dumps(payload, allow_nan=False))
         return len(self.lines)

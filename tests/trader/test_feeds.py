@@ -15,7 +15,7 @@ import pytest
 from iqfeed_server import IQConnect
 from run_samples import EASY, easy
 
-import mia.trader.live
+import mia.trader.assembly
 from mia.backtest import Backtest
 from mia.core import sessions
 from mia.core.base_types import TradeBlock
@@ -135,13 +135,13 @@ def journalled(folder: Path, kind: str) -> list[dict[str, Any]]:
 @contextmanager
 def recorded_rows() -> Iterator[None]:
     """Let the traders of a block record the rows of their kernels."""
-    made = mia.trader.live.market_state
+    made = mia.trader.assembly.market_state
 
     def recording(*arguments: Any, record: bool) -> Any:
         return made(*arguments, record=True)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(mia.trader.live, "market_state", recording)
+        patch.setattr(mia.trader.assembly, "market_state", recording)
         yield
 
 

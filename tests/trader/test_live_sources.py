@@ -44,7 +44,7 @@ def test_a_live_book_makes_its_feature_valid_and_the_spread_known(tmp_path) -> N
             12.0,
             "sources.book=true",
         )
-    assert trader._chains is None
+    assert trader.chains is None
     good = rows["valid"][:, F6] == 1
     assert good.any()
     assert (rows["spread"][good] >= 1).all()
@@ -84,7 +84,7 @@ def test_a_sweep_makes_the_option_features_valid_and_the_levels_those_of_the_who
             process,
             lambda t: (
                 float((t.trader.state.newest or {}).get("options_quality", 0.0)) > 0.2
-                and t._chains.snapshots.made > 2
+                and t.chains.snapshots.made > 2
             ),
             240.0,
             *sources(tmp_path, "live.chain_s=2", "live.option_contracts=600"),
@@ -93,7 +93,7 @@ def test_a_sweep_makes_the_option_features_valid_and_the_levels_those_of_the_who
     assert row["valid"][F6] == 1
     # Hedging flow needs weeks of volume.
     assert row["valid"][OPTIONS].tolist() == [1, 1, 1, 0, 1, 1]
-    read = trader._chains.chain
+    read = trader.chains.chain
     assert row["options_quality"] == pytest.approx(read.meta.captured_share, rel=0.05)
     assert np.isfinite(read.open_interest).all()
     assert {0, 1} == set(read.root.tolist())

@@ -20,6 +20,7 @@ from mia.core.ibkr.history import History
 from mia.core.ibkr.link import Gates, Step
 from mia.core.ibkr.market import MarketData
 from mia.core.ibkr.messages import UNREADABLE, read_notice
+from mia.core.ibkr.order_forms import OrderForms
 from mia.core.ibkr.orders import FIRST_REQUEST_ID
 from mia.core.ibkr.session import Session
 from mia.core.ibkr.wire_time import SECOND
@@ -115,6 +116,7 @@ class IbkrConnection:
         self._account = Account(
             session, self.backend, receiver, orders, self._now, self._take_own_notice
         )
+        self._forms = OrderForms(self.backend, session.client)
         self._directory = Directory(session, self.backend, receiver)
         self._history = History(session, self.backend)
         self._market = (
@@ -169,6 +171,8 @@ class IbkrConnection:
             One line: what is wrong and what to do about it.
         """
         await self._session.connect()
+        if self._orders is not None and self._session.client.isConnected():
+            self._forms.prepare()
 
     async def disconnect(self) -> None:
         """Close the connection."""
