@@ -22,9 +22,10 @@ from numpy.typing import NDArray
 from mia._fast import bars as builders
 from mia.core import sessions as calendar
 from mia.core.base_types import BarBlock, Block, TradeBlock
+from mia.data.digest import digest
 from mia.data.files import reading, writing
 from mia.data.process_lock import ProcessLock
-from mia.data.tape import Tape, digest
+from mia.data.tape import Tape
 from mia.errors import AlreadyRunning, DataError
 
 TRADES = {

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from mia.core.statistics import Floats, sharpe
-from mia.data.tape import digest
+from mia.data.digest import digest
 from mia.errors import ConfigError, DataError
 from mia.optimize import ledger as states
 from mia.optimize.columns import Columns

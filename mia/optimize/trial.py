@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mia.backtest import Backtest, Inputs, known_inputs
+from mia.data.digest import digest
 from mia.data.files import reading
-from mia.data.tape import Tape, digest
+from mia.data.tape import Tape
 from mia.errors import MiaError
 from mia.optimize.columns import Columns
 from mia.optimize.variant import source_hash, unpack

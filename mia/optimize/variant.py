@@ -10,7 +10,7 @@ from typing import Any
 import mia
 from mia.config.limits import EffectiveLimits
 from mia.config.settings import LoadedSettings, Settings, load_settings
-from mia.data.tape import digest
+from mia.data.digest import digest
 from mia.execution.assembly import fit_settings
 from mia.optimize.space import assignments
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from mia.core import sessions as calendar
-from mia.core.base_types import ClosedTrade, Decision
+from mia.core.trading_types import ClosedTrade, Decision
 from mia.data import state_files
 from mia.data.journal_reader import JournalReader
 from mia.data.snapshot_files import SnapshotReader, SnapshotType
@@ -142,9 +142,9 @@ def _journal(
 
 def _sessions(first: int, last: int) -> Iterable[int]:
     """Return the sessions whose trading a run has met."""
-    ends = [int(calendar.session_id(ts)) for ts in (first, max(first, last))]
-    days = calendar.trading_days(*ends)
-    table = calendar.session_table(*ends)
+    start, end = (int(calendar.session_id(ts)) for ts in (first, max(first, last)))
+    days = calendar.trading_days(start, end)
+    table = calendar.session_table(start, end)
     shared = np.minimum(table["t_end"], last) - np.maximum(table["t_open"], first)
     met = table["session_id"][shared >= MET_NS]
     return [int(sid) for sid in days if sid in met]
