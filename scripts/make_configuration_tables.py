@@ -32,7 +32,6 @@ NO_EFFECT = frozenset(
     {
         "profile.tpo",
         "bars.reversal_ticks",
-        "ml.min_trades",
         "risk.max_positions",
     }
 )

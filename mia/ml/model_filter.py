@@ -7,6 +7,7 @@ gave the notes is told.
 
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from math import isfinite
 from typing import Any
 
@@ -63,6 +64,7 @@ class ModelFilter:
         self._gate_score: Scorer | None = None
         self._shadow_score: Scorer | None = None
         self._refused = ""
+        self._stepped_back: set[str] = set()
         self._vectors: dict[tuple[str, int], tuple[Decision, float]] = {}
         self._results: deque[tuple[float, float, float, float]] = deque(maxlen=WINDOW)
         self._cusum = LossCusum(0.0, 1.0)
@@ -88,8 +90,13 @@ class ModelFilter:
         try:
             found = self._registry.current()
         except MiaError as error:
+            self._gate = self._gate_score = self._shadow_score = None
+            self.current = Current()
             self._refuse("pointer", str(error))
             return
+        if found.gate in self._stepped_back:
+            # The pointer could not be changed, as in a backtest or on a full disk.
+            found = replace(found, gate="")
         if found == self.current:
             return
         before, self.current = self.current, found
@@ -193,6 +200,7 @@ class ModelFilter:
 
     def _demote(self, stored: StoredModel, reason: str) -> None:
         self._gate = self._gate_score = None
+        self._stepped_back.add(stored.sha256)
         after = demoted(self.current, str(stored.manifest["family"]))
         facts = {"model": stored.sha256, "reason": reason}
         if self._writes:
@@ -202,9 +210,11 @@ class ModelFilter:
                 if now.gate == stored.sha256:
                     after = demoted(now, str(stored.manifest["family"]))
                     self._registry.activate(after, "DEMOTED", self._now, **facts)
+                # A person who puts it back later means it.
+                self._stepped_back.discard(stored.sha256)
             except MiaError as error:
                 self._tell("CRITICAL", f"the demotion was not written: {error}", "MODEL_REFUSED")
-        self.current = after
+        self.current = replace(after, gate="")
         if not after.shadow:
             self._shadow_score = None
         self._tell("WARNING", f"model {stored.sha256[:12]} was demoted: {reason}", "MODEL_DEMOTED")

@@ -226,6 +226,8 @@ def test_results_that_contradict_the_model_demote_it(models, tmp_path, notes, wr
     level, text, facts = notes[-1]
     assert (level, facts["event"]) == ("WARNING", "MODEL_DEMOTED")
     assert "was demoted" in text
+    model.publish("session", 20240103)
+    assert model.stage == "collect", "the next session must not bring it back"
     current = Registry(tmp_path).current()
     assert current.gate == ("" if writes else name)
     assert dict(current.demotions) == ({"logistic": 1} if writes else {})

@@ -131,13 +131,12 @@ def overlapping(n=300, seed=0):
     )
 
 
-@pytest.mark.slow
 def test_overlapping_labels_show_as_the_gap_between_plain_and_purged_folds():
-    gaps = [training.validation_gap(overlapping(seed=seed), BOOSTED) for seed in range(3)]
-    for found in gaps:
-        assert found["plain"] > 0.1, "shuffled folds promise much"
-        assert found["purged"] < 0.02, "purged folds promise nothing"
-        assert found["gap"] > 0.1
+    for seed in range(5):
+        found = training.validation_gap(overlapping(seed=seed), LOGISTIC)
+        assert found["plain"] > 0.03, "shuffled folds promise what nobody can know"
+        assert found["purged"] < 0.03, "purged folds do not"
+        assert found["gap"] > 0.05
     honest = training.validation_gap(labelled(300, 0.0, 1), LOGISTIC)
     assert abs(honest["gap"]) < 0.03
 
