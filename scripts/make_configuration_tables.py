@@ -10,8 +10,12 @@ from typing import Any
 from mia.config.layers import flatten
 from mia.config.limits import LEVEL_LIMITS, MODE_LIMITS, REQUIRED_MINIMA
 from mia.config.method import METHOD_GROUPS
+from mia.config.operations import SECRETS, Alerts, Logs, Track
 from mia.config.settings import (
+    Backup,
+    Dashboard,
     Demo,
+    Fallback,
     Ibkr,
     Iqfeed,
     Limits,
@@ -44,7 +48,18 @@ WORDS = {
     "live.history": "a store for the warm-up, or none",
     "sierra.folder": "Sierra Chart's data folder",
     "iqfeed.symbol": "a symbol with `{contract}` in it, as `@{contract}` for `@ESZ25`",
+    "dashboard.names": "names and addresses with commas between, may be empty",
+    "dashboard.token_file": "a file that only you can read, or none",
+    "dashboard.certificate": "a PEM file, or none",
+    "dashboard.key": "a PEM file, or none",
+    "feed_fallbacks": "none, or a list of `sierra`, `iqfeed`, `ibkr`",
+    "backup.every_h": "hours, at most 168; 0 for none",
+    "backup.folder": "a folder, or none for one beside the state directory",
     "replay.source": "a store, or a `.scid` file",
+    "alerts.discord_webhook": "address of a webhook",
+    "alerts.apprise_urls": "addresses of apprise, separated by spaces",
+    "track.drawdown_usd": "USD; 0 for none",
+    "alerts.ping_url": "address that is fetched while all is well",
     "live.chain": "a chain of yesterday or an archive of chains, or none",
 }
 """What the model checks by itself."""
@@ -105,6 +120,7 @@ def row(key: str, schema: dict[str, Any]) -> str:
     elif isinstance(default, tuple):
         shown = list(default)
     note = " (no effect yet)" if key in NO_EFFECT else ""
+    note += ", or none; a secret" if key in SECRETS else ""
     return f"| `{key}` | {shown} | {WORDS.get(key) or allowed(schema)}{note} |"
 
 
@@ -116,7 +132,9 @@ def setting_tables() -> str:
     groups = [("general", [row(name, top[name]) for name in plain])]
     groups += [(name, fields(model, name)) for name, model in METHOD_GROUPS.items()]
     further = {"demo": Demo, "limits": Limits, "ibkr": Ibkr, "live": Live}
-    further |= {"sierra": Sierra, "iqfeed": Iqfeed, "replay": Replay}
+    further |= {"sierra": Sierra, "iqfeed": Iqfeed, "fallback": Fallback}
+    further |= {"backup": Backup, "replay": Replay, "dashboard": Dashboard}
+    further |= {"alerts": Alerts, "track": Track, "logs": Logs}
     groups += [(name, fields(model, name)) for name, model in further.items()]
     for name, rows in groups:
         parts.append(f"### {name}\n\n| key | default | values |\n|---|---|---|\n" + "\n".join(rows))

@@ -1,6 +1,7 @@
 """A simulated IQConnect over real TCP: level 1, lookups and depth, fed from a tape."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -51,6 +52,12 @@ class IQConnect:
         Commands in order, of all ports.
     drop_after : list of int
         Trades after which a level-1 connection is cut, one entry for each connection.
+    stalls : dict of int to float
+        Seconds for which nothing comes before a trade; once each.
+    upto : callable, optional
+        Time (ns UTC) up to which the market has traded; all of it at once without one.
+    missed : int
+        Trades that happen while a connection that was cut is down, and that only history tells.
     """
 
     def __init__(self, block: TradeBlock, symbol: str = "@ESH25", protocol: str = "6.2") -> None:
@@ -59,6 +66,11 @@ class IQConnect:
         self.protocol = protocol
         self.received: list[str] = []
         self.drop_after: list[int] = []
+        self.missed = 0
+        self.upto: Callable[[], int] | None = None
+        self.refusing = False
+        self.stalls: dict[int, float] = {}
+        self._streams = 0
         self.extra: dict[int, list[str]] = {}
         self.sent = 0
         self.chunk = 5000
@@ -117,7 +129,15 @@ class IQConnect:
             if self.chunk < 1000:
                 await asyncio.sleep(0)
 
+    def cut_all(self) -> None:
+        """Cut every connection, and take no more."""
+        self.refusing = True
+        for writer in list(self._writers):
+            writer.close()
+
     async def _level1(self, reader, writer):
+        if self.refusing:
+            return
         await self._send(writer, ["S,KEY,12345,", "S,SERVER CONNECTED,", "S,CUST,real_time,,,"])
         fields: list[str] = []
         async for command in self._commands(reader, writer):
@@ -132,6 +152,8 @@ class IQConnect:
 
     async def _stream(self, writer, fields: list[str]) -> bool:
         """Send the rest of the tape; true if the connection was then cut on purpose."""
+        self._streams += 1
+        ours = self._streams
         tape = rows(self.block)
         total = sum(row[2] for row in tape[: self.sent])
         cut = self.drop_after.pop(0) if self.drop_after else None
@@ -140,7 +162,21 @@ class IQConnect:
         for k in range(self.sent, len(tape)):
             if cut == k:
                 await self._send(writer, lines)
+                self.sent = min(k + self.missed, len(tape) - 1)
                 return True
+            if self.upto is not None and tape[k][0] > self.upto():
+                await self._send(writer, lines)
+                lines = []
+                while tape[k][0] > self.upto():
+                    await asyncio.sleep(0.02)
+                    await self._send(writer, ["T,20250310 18:00:00"])
+            if (seconds := self.stalls.pop(k, 0.0)) > 0.0:
+                await self._send(writer, lines)
+                lines = []
+                await asyncio.sleep(seconds)
+                if self._streams != ours:
+                    # The client has come back meanwhile.
+                    return True
             lines += self.extra.get(k, [])
             total += tape[k][2]
             lines.append(self._update("Q", fields, tape[k], total, "Cbav"))

@@ -12,7 +12,11 @@ import mia
 from mia.backtest import Backtest
 from mia.command_line import run_app
 from mia.config.settings import known_keys, load_settings
+from mia.core import sessions
+from mia.data.journal_reader import JournalReader
+from mia.data.state_files import JOURNAL
 from mia.errors import ConfigError
+from mia.monitoring.daily_report import daily_report
 from mia.trader.app import app
 from mia.trader.panel import panel, report_lines
 
@@ -59,6 +63,12 @@ def test_the_demo_trades_a_session_and_leaves_a_report(trade, tmp_path: Path) ->
     }
     summary = json.loads((tmp_path / "results" / "summary.json").read_text())
     assert (summary["sessions"], summary["trading_mode"]) == (1, "paper")
+    with JournalReader(tmp_path / "results" / "state" / JOURNAL) as journal:
+        day = daily_report(journal.events(), 20250310, sessions.session_open(20250311))
+    assert 0.99 < day.uptime <= 1.0
+    assert (day.runs, day.crashes) == (1, 0)
+    assert day.trades.count == summary["trades"]
+    assert day.trades.net_usd == pytest.approx(summary["net_pnl_usd"])
 
 
 def test_the_demo_trades_under_the_limits_of_paper() -> None:

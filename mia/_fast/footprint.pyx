@@ -66,8 +66,11 @@ cdef class Footprint:
         """
         cdef int64_t n = high - low + 1, p
         cdef const int64_t* cell
+        self._split_low = low
+        self._split_rows = 0
         if n > SPLIT_ROWS or self._prints.low > self._prints.high:
             return 0
+        self._split_rows = n
         cell = self._prints.data + (low - self._prints.base) * 3
         for p in range(n):
             self._bid[p] = cell[3 * p]
@@ -100,3 +103,17 @@ cdef class Footprint:
             return np.zeros((0, 3), np.int64)
         view = <int64_t[:3 * n]> (self._prints.data + 3 * (self._prints.low - self._prints.base))
         return np.array(view).reshape(n, 3)
+
+    @property
+    def closed(self):
+        """The newest bar that was closed: its lowest price, and copies of its columns from there up.
+
+        Sold at the bid and bought at the ask, int64, one row a tick; empty before the first, and
+        where a bar was too tall.
+        """
+        cdef Py_ssize_t n = self._split_rows
+        return (
+            self._split_low,
+            np.array(self._bid[:n], np.int64),
+            np.array(self._ask[:n], np.int64),
+        )

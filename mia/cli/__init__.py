@@ -14,7 +14,13 @@ def main() -> NoReturn:
         from mia.kill.command_line import main as kill
 
         sys.exit(kill(sys.argv[2:]))
+    if sys.argv[1:2] == ["health"]:
+        from mia.monitoring.health_checker import main as health
+
+        sys.exit(health(sys.argv[2:]))
     from mia.cli.app import app
     from mia.command_line import run_app
+    from mia.core.logs import cover_tracebacks
 
+    cover_tracebacks()
     run_app(app, "mia")

@@ -10,24 +10,37 @@ from mia.cli import (
     backup,
     collect,
     config,
+    dashboard,
     data,
+    doctor,
     gateway,
+    health,
     kill,
+    metrics,
+    monitor,
     options,
     report,
     snapshots,
     trade,
+    watch,
 )
 from mia.command_line import EXIT_CODES
 
 app = typer.Typer(
     no_args_is_help=True,
+    # Those of Typer show the values of variables, and with them secrets.
+    pretty_exceptions_enable=False,
     epilog=EXIT_CODES,
 )
 app.command()(backtest.backtest)
 app.command()(backtest.replay)
+app.command()(dashboard.dashboard)
 app.command()(gateway.gateway)
-for passed_on in (trade.trade, kill.kill):
+app.command()(metrics.metrics)
+app.command()(monitor.monitor)
+app.command()(watch.watch)
+app.command()(doctor.doctor)
+for passed_on in (trade.trade, kill.kill, health.health):
     app.command(
         context_settings={
             "allow_extra_args": True,

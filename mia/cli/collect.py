@@ -38,6 +38,7 @@ def collect(
         str | None, typer.Option(help="Name of the contract at IQFeed, as @ESZ25.")
     ] = None,
     iqfeed_port: Annotated[int, typer.Option(min=1, max=65535)] = 5009,
+    iqfeed_lookup_port: Annotated[int, typer.Option(min=1, max=65535)] = 9100,
     compact: Annotated[
         bool, typer.Option("--compact", help="Only write what was collected into the store.")
     ] = False,
@@ -74,6 +75,7 @@ def collect(
         "client_id": client_id,
         "iqfeed_symbol": iqfeed_symbol,
         "iqfeed_port": iqfeed_port,
+        "iqfeed_lookup_port": iqfeed_lookup_port,
     }
     received: list[int] = []
     work = _work(feed, name, out, loaded, choice, stop_mb << 20, report, received)
@@ -95,6 +97,7 @@ async def _work(
     import asyncio
 
     from mia.data.collected_days import compact_all
+    from mia.data.collected_history import HoleFiller
     from mia.data.collecting import collect as record
     from mia.data.collector import Collector, DiskGuard
     from mia.data.ibkr_trades import GatewayClock
@@ -106,9 +109,10 @@ async def _work(
     guard = DiskGuard(stop_bytes, max(5 * stop_bytes, stop_bytes))
     Store.create(out)
     with Collector(out, feed, clock, guard=guard, alarm=_say) as collector:
-        source, position = _open(feed, symbol, loaded, choice, clock, collector)
+        source, position, past = _open(feed, symbol, loaded, choice, clock, collector)
         print(f"collecting {symbol} from {feed} into {out}", flush=True)
-        await record(source, collector, clock, stop, report, position=position)
+        filler = HoleFiller(collector, past, clock)
+        await record(source, collector, clock, stop, report, position=position, filler=filler)
         _say(f"{collector.trades} trades recorded")
     # What is there can be used at once; the segments of a session that goes on stay open.
     for day in compact_all(Store(out), feed):
@@ -122,9 +126,10 @@ def _open(
     choice: dict[str, Any],
     clock: Any,
     collector: Any,
-) -> tuple[Any, Any]:
-    """Make the feed; return it, and what tells its position."""
+) -> tuple[Any, Any, Any]:
+    """Make the feed; return it, what tells its position, and its history."""
     from mia.core import sessions
+    from mia.data.collected_history import IbkrPast, IqfeedPast, SierraPast
     from mia.data.collecting import sierra_position, sierra_start
     from mia.data.contracts import front_by_calendar, is_contract
 
@@ -147,14 +152,18 @@ def _open(
             start = None if first is None else sessions.session_open(first)
         notify = collector.on_notice
         connector = SierraConnector(choice["folder"], front, clock, start=start, notify=notify)
-        return connector, partial(sierra_position, connector)
+        past = SierraPast(choice["folder"], clock)
+        return connector, partial(sierra_position, connector), past
     if feed == "iqfeed":
+        from mia.core.iqfeed.history import IQFeedHistory
         from mia.core.iqfeed_connector import IQFeedConnector
 
         contract = front(sessions.session_id(clock.now()))
         names = {choice["iqfeed_symbol"] or f"@{contract}": contract}
         port = choice["iqfeed_port"]
-        return IQFeedConnector(names, clock, port=port, notify=collector.on_notice), lambda: None
+        watched = IQFeedConnector(names, clock, port=port, notify=collector.on_notice)
+        told = IqfeedPast(IQFeedHistory(port=choice["iqfeed_lookup_port"]), names)
+        return watched, lambda: None, told
     from mia.core.ibkr_connector import Endpoint
     from mia.data.ibkr_trades import IbkrTrades
 
@@ -172,7 +181,7 @@ def _open(
         backend=ibkr.backend,
         notify=collector.on_notice,
     )
-    return source, lambda: None
+    return source, lambda: None, IbkrPast(source)
 
 
 def _listen(stop: "asyncio.Event", received: list[int]) -> None:

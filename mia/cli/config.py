@@ -5,6 +5,7 @@ from math import isfinite
 from typing import Any
 
 import typer
+from pydantic import SecretStr
 
 from mia.command_line import ConfigOption, JsonOption, SetOption, output_console
 
@@ -52,5 +53,7 @@ def config_show(
 
 
 def _plain(value: Any) -> Any:
-    """Return a value that JSON can say; no limit is null."""
-    return None if isinstance(value, float) and not isfinite(value) else value
+    """Return a value that JSON can say; no limit is null, a secret is covered."""
+    if isinstance(value, float) and not isfinite(value):
+        return None
+    return str(value) if isinstance(value, SecretStr) else value

@@ -65,6 +65,7 @@ def gateway(
     trades_per_day: Annotated[
         int, typer.Option(min=100, max=5_000_000, help="Activity of the synthetic market.")
     ] = 50_000,
+    log_json: Annotated[bool, typer.Option("--log-json", help="Log lines of JSON.")] = False,
 ) -> None:
     """Run a simulated IB Gateway until it is interrupted.
 
@@ -72,9 +73,11 @@ def gateway(
     """
     import asyncio
 
+    from mia.core import logs
     from mia.gateway.faults.scenario import read_scenario
     from mia.gateway.options import GatewayOptions
 
+    logs.set_up(as_json=log_json)
     if now and start is not None:
         raise UsageError("--now is a start of its own: leave out --start")
     if replay is not None:
@@ -166,7 +169,6 @@ async def _run(
                 f"cannot listen on {options.host}, port {options.port} "
                 f"(control {control_port}): {error.strerror or error}"
             ) from None
-        _log_to_stderr()
         if until_eof:
             _at_eof(hand.shutdown)
         where = f"listening on {options.host}:{gateway.port}"
@@ -234,15 +236,8 @@ async def _replay(path: Path, host: str, port: int) -> int:
         await replay.start(host, port)
     except OSError as error:
         raise BrokerError(f"cannot listen on {host}, port {port}: {error.strerror}") from None
-    _log_to_stderr()
     print(f"replaying {path.name} on {host}:{replay.port}", flush=True)
     try:
         return await _signals()
     finally:
         await replay.stop()
-
-
-def _log_to_stderr() -> None:
-    import logging
-
-    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(message)s")

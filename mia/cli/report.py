@@ -129,3 +129,41 @@ def _print(comparison: dict[str, Any], divergence: dict[str, Any]) -> None:
         print(f"  {kind} {label}: {text}")
     if len(lines) > SHOWN:
         print(f"  and {len(lines) - SHOWN} more; --json has them all")
+
+
+@report.command("day")
+def day(
+    state: Annotated[
+        Path, typer.Option(envvar="MIA_STATE_DIR", help="State directory of the trader.")
+    ],
+    session: Annotated[
+        int | None, typer.Option(help="As in 20251118; the newest with an event otherwise.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Sum a session of an account up: uptime, trades, what stopped trading, what failed.
+
+    Example: mia report day --state state/DU1234567 --session 20251118
+    """
+    import time
+
+    from mia.core import sessions
+    from mia.data.journal_reader import JournalReader
+    from mia.data.state_files import JOURNAL
+    from mia.monitoring.daily_report import daily_report, lines
+
+    with JournalReader(state / JOURNAL) as journal:
+        events = list(journal.events())
+    newest = events[-1].ts if events else time.time_ns()
+    if session is None:
+        # What happens at the very end of a session belongs to it.
+        session = sessions.session_id(newest - 1)
+        if not sessions.is_trading_day(session):
+            session = sessions.previous_trading_day(session)
+    # The market of a simulated gateway may be ahead of this machine's clock.
+    done = daily_report(events, session, max(newest, time.time_ns()))
+    if as_json:
+        print(json.dumps(done.to_dict(), indent=2, allow_nan=False))
+        return
+    for line in lines(done):
+        output_console().print(line, markup=False, highlight=False)

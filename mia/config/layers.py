@@ -40,6 +40,7 @@ OTHER_NAMES = frozenset(
         "MIA_STATE_DIR",
         "MIA_TRACE",
         "MIA_VECTORS",
+        "MIA_WATCH_PAIRS",
     }
 )
 """Names with the prefix that are no settings: a default for ``--data``, tests, and the build."""
@@ -224,9 +225,9 @@ def read_env_file(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
         with path.open(encoding="utf-8-sig") as file:
             for binding in parse_stream(file):
                 if binding.error or (binding.key is not None and binding.value is None):
-                    text = binding.original.string.strip()
+                    # Not the line itself: it may hold a secret.
                     line = binding.original.line
-                    raise ConfigError(f"line {line} of {path} is no NAME=value: {text!r}")
+                    raise ConfigError(f"line {line} of {path} is no NAME=value")
                 if binding.key is not None:
                     pairs.append((binding.key, binding.value or ""))
     except UnicodeDecodeError as error:

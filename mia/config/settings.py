@@ -29,9 +29,17 @@ from mia.config.layers import (
     read_profile,
     reject_unknown,
 )
+from mia.config.operations import (
+    ENV_FILE,
+    SECRETS,
+    Alerts,
+    Logs,
+    reject_secrets,
+    secret_values,
+    Track,
+)
 from mia.errors import ConfigError
 
-ENV_FILE = ".env.automation"
 LIMIT_NAMES = {"max_daily_loss": "daily_loss_usd", "max_position_size": "max_size"}
 """Limits with a name of their own beside those of the group ``limits``."""
 
@@ -133,10 +141,40 @@ class Iqfeed(method.Group):
     delay_s: float = Field(3.0, ge=0.5, le=30)
 
 
+class Fallback(method.Group):
+    """When the trader goes over from its feed to the next one, and back."""
+
+    age_s: float = Field(3.0, ge=0.5, le=60)
+    silent_s: int = Field(3, ge=1, le=60)
+    apart_ticks: int = Field(4, ge=1, le=100)
+    apart_s: int = Field(3, ge=1, le=60)
+    back_s: float = Field(60.0, ge=1, le=3600)
+
+
+class Backup(method.Group):
+    """Backups that the trader has made of its own state."""
+
+    every_h: float = Field(4.0, ge=0, le=168)
+    folder: str | None = None
+    wait_s: float = Field(120.0, ge=1, le=3600)
+
+
 class Replay(method.Group):
     """Recorded trades that are played through the trader, on the simulated exchange."""
 
     source: str | None = None
+
+
+class Dashboard(method.Group):
+    """The web page: where it listens, and what it demands of whoever is not on this machine."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(8700, ge=0, le=65535)
+    names: str = ""
+    token_file: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    hz: float = Field(10.0, ge=1, le=20)
 
 
 class Settings(BaseSettings):
@@ -155,6 +193,7 @@ class Settings(BaseSettings):
     max_position_size: int | None = Field(None, ge=1)
     symbol: str = Field("ES", pattern=f"^({'|'.join(INSTRUMENTS)})$")
     feed: str = Field("none", pattern="^(none|synth|ibkr|sierra|iqfeed|replay)$")
+    feed_fallbacks: tuple[str, ...] = ()
 
     stream: method.Stream = method.Stream()
     bars: method.Bars = method.Bars()
@@ -188,7 +227,23 @@ class Settings(BaseSettings):
     live: Live = Live()
     sierra: Sierra = Sierra()
     iqfeed: Iqfeed = Iqfeed()
+    fallback: Fallback = Fallback()
+    backup: Backup = Backup()
     replay: Replay = Replay()
+    dashboard: Dashboard = Dashboard()
+    alerts: Alerts = Alerts()
+    track: Track = Track()
+    logs: Logs = Logs()
+
+    @field_validator("feed_fallbacks")
+    @classmethod
+    def _one_other_feed(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        strange = [name for name in value if name not in ("sierra", "iqfeed", "ibkr")]
+        if strange:
+            raise ValueError(f"sierra, iqfeed and ibkr can be fallen back on, was {strange[0]!r}")
+        if len(set(value)) < len(value):
+            raise ValueError(f"each feed can be named once, was {list(value)}")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -225,6 +280,11 @@ class LoadedSettings:
     limits: limit_tables.EffectiveLimits
     origin: Mapping[str, str]
     profile: str
+
+    @property
+    def secrets(self) -> list[str]:
+        """Everything that no log may show; each address of a list by itself as well."""
+        return secret_values(self.settings.alerts)
 
 
 @cache
@@ -277,6 +337,7 @@ def load_settings(
     wishes: list[tuple[str, dict[str, float]]] = []
     for layer, values in layers:
         reject_unknown(values, known, layer)
+        reject_secrets(values, layer, path)
         wishes += _wishes(_validate(values, layer), values, layer)
         merged |= values
         origin |= dict.fromkeys(values, layer)
@@ -293,7 +354,8 @@ def _validate(values: Mapping[str, Any], layer: str) -> Settings:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
-        found = "" if first["type"] == "value_error" else f", was {first['input']!r}"
+        is_plain = first["type"] != "value_error" and key not in SECRETS
+        found = f", was {first['input']!r}" if is_plain else ""
         raise ConfigError(f"{key} in {layer}: {message}{found}") from None
 
 
@@ -312,3 +374,16 @@ def _wishes(
         if key in given and value is not None:
             wishes.append((f"{layer}, {key}", {name: value}))
     return wishes
+
+
+def default_state(settings: Settings) -> Path:
+    """Return the state directory of the account that the settings name.
+
+    Raises
+    ------
+    ConfigError
+        If they name none.
+    """
+    if settings.ibkr.account is None:
+        raise ConfigError("name the state directory with --state-dir, or set ibkr.account")
+    return Path(settings.live.state_dir) / settings.ibkr.account

@@ -69,13 +69,20 @@ class FrameWriter:
     ----------
     path : Path
         Made if absent; what an earlier run left is overwritten.
+
+    Raises
+    ------
+    OSError
+        If it cannot be made, or the disk has no room for it.
     """
 
     def __init__(self, path: Path) -> None:
         with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
-            file.truncate(_PAYLOAD_AT + CAPACITY)
+            _reserve(file.fileno(), _PAYLOAD_AT + CAPACITY)
             self._memory = mmap.mmap(file.fileno(), _PAYLOAD_AT + CAPACITY)
         self._seq = 0
+        self._head: bytes | None = None
+        self._head_crc = 0
         _SEQ.pack_into(self._memory, _SEQ_AT, 1)
         _HEAD.pack_into(
             self._memory, 0, _MAGIC, _VERSION, os.getpid(), time.monotonic_ns(), time.time_ns()
@@ -87,14 +94,25 @@ class FrameWriter:
         """Say that the process lives and its loop turns."""
         _BEAT.pack_into(self._memory, _BEAT_AT, time.monotonic_ns())
 
-    def write(self, payload: bytes | bytearray) -> bool:
+    def write(self, payload: bytes) -> bool:
         """Replace the frame; return False, and leave it, if the payload does not fit."""
-        if len(payload) > CAPACITY:
+        return self.write_joined(payload, b"")
+
+    def write_joined(self, head: bytes, tail: bytes) -> bool:
+        """Replace the frame by head and tail, one after the other.
+
+        A head that is the very object of the write before is neither copied nor summed again.
+        """
+        begin, length = _PAYLOAD_AT + len(head), len(head) + len(tail)
+        if length > CAPACITY:
             return False
         memory, seq = self._memory, self._seq + 2
         _SEQ.pack_into(memory, _SEQ_AT, seq - 1)
-        memory[_PAYLOAD_AT : _PAYLOAD_AT + len(payload)] = payload
-        _BODY.pack_into(memory, _BODY_AT, len(payload), zlib.crc32(payload))
+        if head is not self._head:
+            memory[_PAYLOAD_AT:begin] = head
+            self._head, self._head_crc = head, zlib.crc32(head)
+        memory[begin : begin + len(tail)] = tail
+        _BODY.pack_into(memory, _BODY_AT, length, zlib.crc32(tail, self._head_crc))
         _BEAT.pack_into(memory, _BEAT_AT, time.monotonic_ns())
         _SEQ.pack_into(memory, _SEQ_AT, seq)
         self._seq = seq
@@ -116,6 +134,17 @@ class FrameWriter:
     ) -> None:
         """Close."""
         self.close()
+
+
+def _reserve(file: int, size: int) -> None:
+    """Have room for all of it: a page of memory that no disk can hold ends the process."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, size)
+        return
+    missing = size - os.fstat(file).st_size
+    if missing > 0:
+        os.lseek(file, 0, os.SEEK_END)
+        os.write(file, bytes(missing))
 
 
 class FrameReader:
@@ -170,6 +199,11 @@ class FrameReader:
                     return Snapshot(payload, pid, age if age >= 0 else 1e9, started, seq // 2)
             time.sleep(0.0002)
         raise DataError("the trader died while it wrote its last frame: nothing to show")
+
+    def heartbeat(self) -> tuple[int, int]:
+        """Return the process id of the writer, and its newest beat on the monotonic clock, ns."""
+        _, _, pid, beat, _ = _HEAD.unpack_from(self._memory)
+        return pid, beat
 
     def close(self) -> None:
         """Let go of the memory."""

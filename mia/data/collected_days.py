@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mia.config.instruments import TICK
 from mia.core.base_types import MISSING_PRICE
+from mia.data.collected_holes import Hole, holes_of, stretches, told_of
 from mia.data.collector import feed_folder, segments_of
 from mia.data.files import write_json, writing
 from mia.data.journal_disk import sync_directory
@@ -53,6 +54,8 @@ class DayQuality:
         Spans of open hours without a trade, too long to be a quiet market.
     marks : tuple of GapMark
         Where the collector or the feed say that trades may be missing.
+    holes : tuple of Hole
+        What the marks come to, and what history told of them.
     notices : dict of str to int
         Words of the feed about itself, by kind.
     torn, damaged : int
@@ -74,6 +77,7 @@ class DayQuality:
     last: int
     gaps: tuple[Gap, ...]
     marks: tuple[GapMark, ...]
+    holes: tuple[Hole, ...]
     notices: dict[str, int]
     torn: int
     damaged: int
@@ -82,9 +86,11 @@ class DayQuality:
     def summary(self) -> str:
         """Say in a line how good the day is."""
         gone = sum(gap.seconds for gap in self.gaps)
+        filled = [hole.filled for hole in self.holes if hole.filled is not None]
         return (
             f"{self.contract} {self.session_id} from {self.feed}: {self.trades:,} trades, "
-            f"{len(self.marks)} gaps marked, {len(self.gaps)} found ({gone:,} s), "
+            f"{len(self.holes)} holes ({len(filled)} filled with {sum(filled):,} trades, "
+            f"{len(self.holes) - len(filled)} open), {len(self.gaps)} gaps found ({gone:,} s), "
             f"{self.rejected} rejected, {self.late} late, delay {self.delay_ms[0]:.0f} ms "
             f"(99 %: {self.delay_ms[1]:.0f})"
         )
@@ -173,7 +179,7 @@ def _compact_one(store: Store, segment: Segment) -> DayQuality | None:
         with writing(path):
             sync_directory(path.parent)
     frames = segment.frames
-    every = [batch for batches, _ in runs for batch in batches]
+    every = list(segment.batches())
     times = [batch.block.ts_event for batch in every]
     delays = np.array([b.ts_recv - int(b.block.ts_event[-1]) for b in every]) / 1e6
     return DayQuality(
@@ -190,6 +196,7 @@ def _compact_one(store: Store, segment: Segment) -> DayQuality | None:
         max(int(ts.max()) for ts in times),
         tuple(Gap(head.contract, head.session_id, *span) for span in (facts.gaps if facts else ())),
         tuple(frame for frame in frames if isinstance(frame, GapMark)),
+        tuple(holes_of(segment)),
         dict(Counter(frame.kind for frame in frames if isinstance(frame, Note))),
         segment.torn,
         segment.damaged,
@@ -198,24 +205,24 @@ def _compact_one(store: Store, segment: Segment) -> DayQuality | None:
 
 
 def _runs(segment: Segment) -> list[tuple[list[Batch], bool]]:
-    """Split what was collected at its gaps; each part with whether it follows one.
+    """Split what was collected at its open holes; each part with whether it follows one.
 
-    Parts that touch or overlap in time stay together: the store would let the later one take the
-    place of the end of the earlier one.
+    What history told of a hole takes its place. Parts that touch or overlap in time stay
+    together: the store would let the later one take the place of the end of the earlier one.
     """
     runs: list[tuple[list[Batch], bool]] = []
-    newest, gap = -(2**63), False
-    for frame in segment.frames:
-        if isinstance(frame, GapMark):
-            gap = True
-        elif isinstance(frame, Batch) and len(frame.block):
-            ts = frame.block.ts_event
-            if runs and (not gap or int(ts.min()) <= newest):
-                runs[-1][0].append(frame)
-            else:
-                runs.append(([frame], gap))
-            newest = max(newest, int(ts.max()))
-            gap = False
+    told = told_of(segment)
+    newest = -(2**63)
+    for batch, ends in stretches(segment):
+        ts = batch.block.ts_event
+        fill = None if ends is None else told.get(ends)
+        is_open = ends is not None and fill is None
+        if not runs or (is_open and int(ts.min()) > newest):
+            runs.append(([], is_open))
+        if fill is not None and len(fill.block):
+            runs[-1][0].append(Batch(fill.block, fill.ts_recv, None, 0, 0))
+        runs[-1][0].append(batch)
+        newest = max(newest, int(ts.max()))
     return runs
 
 
@@ -281,6 +288,10 @@ def plain(report: DayQuality) -> dict[str, Any]:
         "marks": [
             {"from": _moment(m.ts_from), "to": _moment(m.ts_to), "text": m.text}
             for m in report.marks
+        ],
+        "holes": [
+            {"from": _moment(h.since), "to": _moment(h.until), "filled_with": h.filled}
+            for h in report.holes
         ],
         "notices": report.notices,
         "torn_bytes": report.torn,

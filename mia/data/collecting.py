@@ -10,6 +10,7 @@ from mia.core.protocols import Clock
 from mia.core.sierra.scid_tail import TailPosition
 from mia.core.sierra_connector import SierraConnector
 from mia.data.collected_days import DayQuality, compact, sweep
+from mia.data.collected_history import HoleFiller
 from mia.data.collector import Collector
 from mia.data.store import Store
 from mia.errors import DataError
@@ -41,6 +42,7 @@ async def collect(
     *,
     position: Callable[[], Mapping[str, Any] | None] = lambda: None,
     look_s: float = _LOOK_S,
+    filler: HoleFiller | None = None,
 ) -> None:
     """Record a feed until it ends or `stop` is set; write days into the store when they are over.
 
@@ -55,6 +57,8 @@ async def collect(
         Where the feed goes on behind what it yielded last.
     look_s : float
         How often to look for sessions that are over.
+    filler : HoleFiller, optional
+        Asks history for what was missed.
 
     Raises
     ------
@@ -64,15 +68,17 @@ async def collect(
     beats = asyncio.create_task(_beat(collector, clock, report, look_s))
     reading = asyncio.create_task(_read(feed, collector, position))
     stopping = asyncio.create_task(stop.wait())
+    beside = [beats] if filler is None else [beats, asyncio.create_task(filler.run())]
     try:
-        await asyncio.wait({beats, reading, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({reading, stopping, *beside}, return_when=asyncio.FIRST_COMPLETED)
     finally:
         # A feed that is closed ends by itself.
         feed.close()
         stopping.cancel()
-        if not beats.done():
-            beats.cancel()
-    for outcome in await asyncio.gather(reading, beats, return_exceptions=True):
+        for task in beside:
+            if not task.done():
+                task.cancel()
+    for outcome in await asyncio.gather(reading, *beside, return_exceptions=True):
         if isinstance(outcome, BaseException) and not isinstance(outcome, asyncio.CancelledError):
             raise outcome
 

@@ -25,6 +25,7 @@ from mia.data.process_lock import ProcessLock
 from mia.data.segments import (
     DONE,
     OPEN,
+    Fill,
     GapMark,
     Note,
     SegmentHead,
@@ -114,6 +115,8 @@ class Collector:
         Trades refused because no session of the calendar holds their time.
     notices : Counter
         Notices of the feed by kind.
+    marked : int
+        Gaps marked since the start.
     """
 
     def __init__(
@@ -147,7 +150,7 @@ class Collector:
         self._closed = False
         self._down_since = 0
         self._number = 0
-        self.trades = self.refused = 0
+        self.trades = self.refused = self.marked = 0
         self.notices: Counter[FeedNoticeKind] = Counter()
         self.position: dict[str, Any] | None = None
         self.newest = 0
@@ -252,6 +255,7 @@ class Collector:
             writer = self._writer((first.contract, session, first.kind))
             for gap in self._gaps:
                 writer.mark_gap(gap)
+            self.marked += len(self._gaps)
             self._gaps.clear()
             # Only the last part may say where the feed goes on: the others are not all of it.
             self._number += 1
@@ -261,6 +265,16 @@ class Collector:
             self.trades += len(part["ts_event"])
             self.newest = max(self.newest, int(part["ts_event"].max()))
         self.position = None if position is None else dict(position)
+
+    def fill(self, head: SegmentHead, fill: Fill) -> None:
+        """Write what history told of a hole in a segment.
+
+        Raises
+        ------
+        DataError
+            As `add`.
+        """
+        self._writer((head.contract, head.session_id, head.kind)).fill(fill)
 
     def over(self) -> list[Path]:
         """Return the segments whose session is over; they are closed and not written any more."""

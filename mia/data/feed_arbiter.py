@@ -313,12 +313,15 @@ class FeedArbiter:
         if self._rests(now) and not lost:
             return []
         self._planned = None
+        return self._go_over(reason, text, now, *self._broken_off(taken))
+
+    def _broken_off(self, taken: WatchedFeed) -> tuple[int, bool]:
+        """Return from when on `taken` counts if the other breaks off here, and if it is whole."""
         kinds = {block.kind for _, block in list(taken.kept)[-1:]} | {self._kind}
         same = len(kinds - {""}) <= 1
         whole = same and 0 < taken.since <= self._second
         # What is a fill here and an order there cannot be told apart: leave that second.
-        boundary = self._second if same or not self._second else self._second + 1
-        return self._go_over(reason, text, now, boundary, whole)
+        return (self._second if same or not self._second else self._second + 1), whole
 
     def _at_boundary(self, now: int) -> list[TradeBlock]:
         """Carry out a switch that was planned, or call it off."""
@@ -333,6 +336,9 @@ class FeedArbiter:
         self._planned = None
         text = f"well for {self._limits.back_s:g} s"
         whole = 0 < target.since <= boundary
+        if active.watch.newest < boundary:
+            # It has fallen silent before: what the other has of that time must not be passed over.
+            boundary, whole = self._broken_off(target)
         return self._go_over(SwitchReason.RECOVERED, text, now, boundary, whole)
 
     def _go_over(

@@ -11,6 +11,7 @@ from mia.config.instruments import INSTRUMENTS, TICK
 from mia.core import sessions
 from mia.core.broker_types import LinkState
 from mia.core.ibkr.contracts import FutureContract
+from mia.core.ibkr.history import HistoricalTrades
 from mia.core.ibkr_connector import Endpoint, IbkrConnector
 from mia.core.market_feed import (
     FeedNotice,
@@ -129,6 +130,19 @@ class IbkrTrades:
             if ended is not None:
                 ended.cancel()
             await connector.disconnect()
+
+    async def history(self, contract: str, start: int, end: int) -> HistoricalTrades:
+        """Return the trades of a contract in [start, end), ns UTC, over the same connection.
+
+        Raises
+        ------
+        BrokerError
+            If the gateway refuses or does not answer.
+        """
+        known = self._contract
+        if known is None or known.name != contract:
+            known = await self._connector.resolve(contract)
+        return await self._connector.historical_trades(known, start, end)
 
     def close(self) -> None:
         """End the iteration."""

@@ -29,6 +29,7 @@ OPEN, DONE = ".seg", ".done"
 _MARK = b"MSEG"
 _FRAME = struct.Struct("<4sBII")
 _BATCH = struct.Struct("<qQII")
+_FILL = struct.Struct("<qqqI")
 _VERSION = 1
 _COLUMNS = (
     ("ts_event", np.dtype("<i8")),
@@ -47,6 +48,7 @@ class FrameKind(IntEnum):
     TRADES = 2
     GAP = 3
     NOTE = 4
+    FILL = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +91,7 @@ class Batch:
     number : int
         Counts the batches of the feed, from 1; unlike times it never goes back.
     start : int
-        Where it begins in its file.
+        Where it begins.
     """
 
     block: TradeBlock
@@ -110,13 +112,33 @@ class GapMark:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A word about the feed, with a kind."""
+    """A word about the feed."""
 
     kind: str
     text: str
 
 
-Frame = Batch | GapMark | Note
+@dataclass(frozen=True, slots=True)
+class Fill:
+    """What history told of a hole, later.
+
+    Attributes
+    ----------
+    since, until : int
+        Newest trade before the hole and first one after it, ns UTC.
+    block : TradeBlock
+        The trades that were missing; may be empty.
+    ts_recv : int
+        When history told of them, ns UTC.
+    """
+
+    since: int
+    until: int
+    block: TradeBlock
+    ts_recv: int
+
+
+Frame = Batch | GapMark | Note | Fill
 
 
 class SegmentWriter:
@@ -196,6 +218,13 @@ class SegmentWriter:
         with writing(self.path):
             self._append(FrameKind.TRADES, b"".join(parts))
 
+    def fill(self, fill: Fill) -> None:
+        """Append what history told of a hole."""
+        head = _FILL.pack(fill.since, fill.until, fill.ts_recv, len(fill.block))
+        parts = [getattr(fill.block, name).astype(kind).tobytes() for name, kind in _COLUMNS]
+        with writing(self.path):
+            self._append(FrameKind.FILL, head + b"".join(parts))
+
     def mark_gap(self, gap: GapMark) -> None:
         """Append the mark of a gap."""
         body = {"ts_from": gap.ts_from, "ts_to": gap.ts_to, "text": gap.text}
@@ -270,6 +299,10 @@ class Segment:
         for frame in self.frames:
             if isinstance(frame, Batch):
                 yield frame
+
+    def fills(self) -> list[Fill]:
+        """List what history told of holes."""
+        return [frame for frame in self.frames if isinstance(frame, Fill)]
 
     def cut_behind(self, number: int) -> None:
         """Cut off trades at the end that came after batch `number` and have no position.
@@ -349,15 +382,21 @@ def _frame(kind: int, payload: bytes, head: SegmentHead, start: int) -> Frame:
         return GapMark(**json.loads(payload))
     if kind == FrameKind.NOTE:
         return Note(**json.loads(payload))
+    if kind == FrameKind.FILL:
+        since, until, ts_recv, count = _FILL.unpack_from(payload)
+        return Fill(since, until, _block(payload, _FILL.size, count, head), ts_recv)
     if kind != FrameKind.TRADES:
         raise FormatError(f"frame of unknown kind {kind}: use the version of MIA that wrote it")
     ts_recv, number, count, length = _BATCH.unpack_from(payload)
     at = _BATCH.size
     where = payload[at : at + length]
-    at += length
+    block = _block(payload, at + length, count, head)
+    return Batch(block, ts_recv, json.loads(where) if where else None, number, start)
+
+
+def _block(payload: bytes, at: int, count: int, head: SegmentHead) -> TradeBlock:
     columns: dict[str, Any] = {}
     for name, dtype in _COLUMNS:
         columns[name] = np.frombuffer(payload, dtype, count, at)
-        at += count * dtype.itemsize
-    block = TradeBlock(head.contract, kind=head.kind, **columns)
-    return Batch(block, ts_recv, json.loads(where) if where else None, number, start)
+        at += columns[name].nbytes
+    return TradeBlock(head.contract, kind=head.kind, **columns)

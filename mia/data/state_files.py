@@ -16,6 +16,12 @@ KILL_TAKEN = "kill.taken"
 KILL_ACK = "kill.ack"
 ARM = "arm"
 JOURNAL = "journal.db"
+LIMITS = "limits.json"
+"""Limits in force in the newest run, with the layer that set each, for screens."""
+
+POSITIONING = "positioning.json"
+"""What the newest option chain of a run says, for screens."""
+
 
 COMMANDS = ("halt", "flatten", "reset")
 KILL_STATE = "kill.state"
@@ -35,11 +41,14 @@ class KillCommand(NamedTuple):
         Different for each command.
     ts : int
         When it was given, ns UTC; 0 if it was written by hand.
+    by : str
+        Who gave it, if that was somebody else than a person at a terminal.
     """
 
     name: str
     identity: str = _NAMELESS
     ts: int = 0
+    by: str = ""
 
 
 class KillAnswer(NamedTuple):
@@ -137,7 +146,7 @@ def read_command(path: Path) -> KillCommand | None:
     ts = values.get("ts")
     if name not in COMMANDS or not isinstance(identity, str) or not isinstance(ts, int):
         return KillCommand("halt")
-    return KillCommand(name, identity, ts)
+    return KillCommand(name, identity, ts, str(values.get("by", "")))
 
 
 def write_answer(path: Path, answer: KillAnswer) -> None:

@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 SECOND = 1_000_000_000
 _QUIET_KINDS = frozenset({FeedNoticeKind.LINK_UP, FeedNoticeKind.RESYNCED, FeedNoticeKind.ROLLED})
-_FAULTS = {
+FAULTS = {
     FeedNoticeKind.WAITING: True,
     FeedNoticeKind.REWRITTEN: True,
     FeedNoticeKind.LINK_DOWN: True,
@@ -32,6 +32,12 @@ _FAULTS = {
     FeedNoticeKind.GAP: False,
 }
 """Notices after which the feed cannot be trusted, and those after which it can again."""
+
+
+def log_notice(name: str, notice: FeedNotice) -> None:
+    """Write a line of the log about a notice of a feed."""
+    level = logging.INFO if notice.kind in _QUIET_KINDS else logging.WARNING
+    log.log(level, "%s %s: %s", name, notice.kind.value, notice.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +87,6 @@ class FeedIntake:
         From the exchange's time of the newest trade to its receipt, of the last batch.
     holes : int
         Told to the state since the start.
-    fills_gaps : bool
-        Gaps that the feed tells of are left to the session's ``repair``.
     """
 
     def __init__(self, session: LiveSession, gate: FeedGate, name: str, patience: Patience) -> None:
@@ -94,11 +98,15 @@ class FeedIntake:
         self._fault = ""
         self.delay_ns = 0
         self.holes = 0
-        self.fills_gaps = False
+        self._fills_gaps = False
 
     def begin(self, ts: int) -> None:
         """State from when on (ns UTC) the trades should be complete."""
         self._newest = ts
+
+    def mend_gaps(self) -> None:
+        """Leave gaps that the feed tells of to the session's ``repair``."""
+        self._fills_gaps = True
 
     def fault(self) -> str:
         """Say why the feed cannot be trusted now, empty if it can."""
@@ -145,21 +153,29 @@ class FeedIntake:
 
     def on_notice(self, notice: FeedNotice) -> None:
         """Take a notice of the feed: an event, a line of the log, and what follows from it."""
+        log_notice(self._name, notice)
+        self._session.tell("feed", (self._name, notice))
+        self.heed(notice)
+
+    def heed(self, notice: FeedNotice) -> None:
+        """Do what follows from a notice that was told."""
         session = self._session
-        level = logging.INFO if notice.kind in _QUIET_KINDS else logging.WARNING
-        log.log(level, "%s %s: %s", self._name, notice.kind.value, notice.text)
-        session.tell("feed", (self._name, notice))
-        if notice.kind in _FAULTS:
-            self._fault = f"{self._name}: {notice.text}" if _FAULTS[notice.kind] else ""
+        if notice.kind in FAULTS:
+            self._fault = f"{self._name}: {notice.text}" if FAULTS[notice.kind] else ""
         if notice.kind is FeedNoticeKind.REFUSED:
             self._gate.on_bad_tick(session.now)
         elif notice.kind is FeedNoticeKind.GAP:
-            if self.fills_gaps and session.is_ready:
+            if self._fills_gaps and session.is_ready:
                 session.lose_data()
-            elif notice.ts_to > notice.ts_from:
-                self._mark(Hole(max(notice.ts_from, self._gate.newest), notice.ts_to))
-                self._newest = max(self._newest, notice.ts_to)
+            else:
+                self.lose(notice.ts_from, notice.ts_to)
         session.follow_up()
+
+    def lose(self, since: int, until: int) -> None:
+        """Mark that trades between two times (ns UTC) are missing for good."""
+        if until > since:
+            self._mark(Hole(max(since, self._gate.newest), until))
+            self._newest = max(self._newest, until)
 
     def _timely(self, block: TradeBlock) -> TradeBlock:
         """Leave out trades whose bar was closed by the clock."""

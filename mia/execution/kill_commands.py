@@ -114,6 +114,8 @@ class KillStore:
             text = f"{command.name}: the state is {switch.state.name}"
         answer = KillAnswer(command.identity, "refused" if refused else "obeyed", text)
         note = {"identity": command.identity, "name": command.name, "outcome": answer.outcome}
+        if command.by:
+            note["by"] = command.by
         # Their order matters: a command counts as taken only once its effect cannot be lost.
         self.save(ts, durable=True)
         if self.trouble:

@@ -53,6 +53,7 @@ class LiveMarket(ABC):
         self._bus = bus
         self._market: Connection | None = None
         self._drains = False
+        self._waits_since = 0.0
         self._asked: set[str] = set()
         self._lost_at: int | None = None
 
@@ -157,6 +158,8 @@ class LiveMarket(ABC):
             self._clock.hear(ts)
 
     def _schedule(self) -> None:
+        if not self._waits_since:
+            self._waits_since = self.heard_at
         if not self._drains and not self.options.lockstep:
             self._drains = True
             asyncio.get_running_loop().call_soon(self.drain)

@@ -54,7 +54,8 @@ class LiveSession(LiveMarket):
         A `MarketClock` is told the time as it comes in.
     bus : EventSink
         Told of ``link``, ``notice``, ``ready``, ``reconciled``, ``command`` and, each second and in
-        lock-step at each step, of ``beat`` (ns UTC); besides what the parts tell.
+        lock-step at each step, of ``beat`` (ns UTC), and of what it
+        could not go on after, ``failed`` (an exception); besides what the parts tell.
     options : SessionOptions
 
     Attributes
@@ -126,6 +127,7 @@ class LiveSession(LiveMarket):
     def drain(self) -> None:
         """Let the cycle take what has been collected."""
         self._drains = False
+        since, self._waits_since = self._waits_since, 0.0
         if not self.is_ready or self._lost_at is not None or self._failure is not None:
             return
         try:
@@ -135,6 +137,8 @@ class LiveSession(LiveMarket):
                 self.trader.run(block)
                 self.status.on_trades(block)
                 self.follow_up()
+                if since and self.trader.times is not None:
+                    self.trader.times.data.add(round((time.monotonic() - since) * SECOND))
         except Exception as error:
             self.fail(error)
 
@@ -272,6 +276,7 @@ class LiveSession(LiveMarket):
             return
         self._failure, self._failed = error, True
         log.error("the trading cycle failed", exc_info=error)
+        self.tell("failed", error)
         self.trader.kill_switch.record_exception(self._clock.now())
         self._open.leave_nothing(self._clock.now())
         self._stop.set()

@@ -13,7 +13,8 @@ import msgspec
 
 from mia.core.base_types import ExitReason, OrderRole
 from mia.core.crash_points import crash_point
-from mia.core.trading_types import Context, Decision, Fill
+from mia.core.trading_types import ClosedTrade, Context, Decision, Fill
+from mia.data import account_history
 from mia.errors import DataError
 from mia.execution.exits import OpenTrade
 from mia.execution.open_position import Position
@@ -114,11 +115,13 @@ class CycleJournal:
             return
         if topic == "managed" and trader.position is None:
             return
-        state = cycle_to_dict(trader)
+        state = cycle_to_dict(trader) | {"after": topic}
+        if isinstance(event, ClosedTrade):
+            state[account_history.TRADE] = account_history.trade_to_dict(event)
         crash_point("before_cycle_saved")
         self._append(
             KIND,
-            state | {"after": topic},
+            state,
             ts=self._now(),
             durable=topic in DURABLE,
             # Why an order is sent is worth nothing without the order, which comes next.

@@ -6,23 +6,23 @@ is decided upon: exits first, then a new proposal. Nothing that is decided at a 
 the data before it, and an order acts from the data after it.
 """
 
+import time
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mia._fast import market_state
-from mia.config.instruments import instrument
 from mia.config.limits import EffectiveLimits
 from mia.config.method import Gate, Group
 from mia.core.bar_records import bars_of
 from mia.core.base_types import Block, ExitReason, TradeBlock, TradingState
 from mia.core.protocols import EventSink, SignalFilter
-from mia.core.trading_types import BracketOrder, Context, Decision
+from mia.core.trading_types import Context, Decision
 from mia.data.contracts import parse_contract
 from mia.errors import DataError, OrderRefused
 from mia.execution.cycle_plugs import NoVix, SimulatedMatching, VixSource
-from mia.execution.open_position import Position, trade_id
+from mia.execution.open_position import Position
 from mia.execution.position_keeper import PositionKeeper
 from mia.features.context import context_of
 from mia.features.options_handover import SnapshotSource, give_options
@@ -68,6 +68,8 @@ class SimpleTrader(PositionKeeper):
     groups : mapping of str to Group
     contract : str
         Of the newest data.
+    times : CycleTimes, optional
+        Where a live run keeps how long its stages took.
     """
 
     def __init__(
@@ -171,7 +173,9 @@ class SimpleTrader(PositionKeeper):
         state = self.state
         columns = (block.ts_event, block.price, block.size, block.aggressor_side)
         start, n = 0, len(block)
+        times = self.times
         while start < n:
+            began = 0 if times is None else time.perf_counter_ns()
             if self.position is None:
                 state.wake = _IDLE_WAKE
                 stop = state.advance(*columns, start)
@@ -189,6 +193,8 @@ class SimpleTrader(PositionKeeper):
                     block.aggressor_side[:reach],
                     start,
                 )
+            if times is not None and state.events & _CLOSE_EVENT:
+                times.features.add(time.perf_counter_ns() - began)
             if stop > start:
                 self._match(block, start, stop)
                 self._last_price = int(block.price[stop - 1])
@@ -217,8 +223,12 @@ class SimpleTrader(PositionKeeper):
 
     def advance_clock(self, now: int) -> None:
         """Close the bar that has ended by `now` (ns UTC), though no trade came after it."""
+        began, times = time.perf_counter_ns(), self.times
         self.state.wake = _IDLE_WAKE if self.position is None else _BUSY_WAKE
-        self._handle(self.state.advance_clock(now))
+        events = self.state.advance_clock(now)
+        if times is not None and events & _CLOSE_EVENT:
+            times.features.add(time.perf_counter_ns() - began)
+        self._handle(events)
 
     def check(self, ts: int) -> TradingState:
         """Hold what is held and what works against the kill switch, at most once a second.
@@ -293,6 +303,17 @@ class SimpleTrader(PositionKeeper):
         return facts
 
     def _on_close(self, context: Context) -> None:
+        times = self.times
+        if times is None:
+            self._decide(context)
+            return
+        began, sending = time.perf_counter_ns(), times.orders.total_ns
+        self._decide(context)
+        # Orders are sent from within, and are a stage of their own.
+        sent = times.orders.total_ns - sending
+        times.decision.add(time.perf_counter_ns() - began - sent)
+
+    def _decide(self, context: Context) -> None:
         facts = self._session_facts(context)
         facts.trading_state = self._check_kill_switch(context)
         if self.position is not None:
@@ -336,42 +357,3 @@ class SimpleTrader(PositionKeeper):
             self.sink.publish("decision", outcome)
         if refusal is not None:
             self._refuse(outcome, context, refusal)
-
-    def _submit(self, decision: Decision, context: Context) -> OrderRefused | None:
-        """Send a decision's bracket; return why it was not sent, if it was not."""
-        proposal = decision.proposal
-        name = trade_id(decision)
-        position = Position(
-            name,
-            decision,
-            context,
-            instrument(decision.symbol).tick_value,
-            proposal.valid_bars,
-        )
-        order = BracketOrder(
-            name,
-            decision.symbol,
-            decision.contract,
-            proposal.side,
-            decision.quantity,
-            proposal.entry_type,
-            proposal.entry,
-            proposal.stop,
-            proposal.target,
-            context.ts,
-        )
-        self.kill_switch.record_order(context.ts)
-        # It must be known before anything of it can be filled.
-        self.position = position
-        self.sink.publish("sent", position)
-        try:
-            self.broker.submit(order)
-        except OrderRefused as refusal:
-            self.position = None
-            return refusal
-        return None
-
-    def _refuse(self, decision: Decision, context: Context, refusal: OrderRefused) -> None:
-        self.sink.publish("refused", (decision, refusal))
-        if refusal.counts:
-            self.kill_switch.record_reject(context.ts, context.session_id)

@@ -67,6 +67,11 @@ class OptionsFeed:
         self._held: _Held | None = None
         self._effective = 0
 
+    @property
+    def newest(self) -> Positioning | None:
+        """What the newest usable chain says, without the series that have settled since."""
+        return None if self._held is None else self._held.found
+
     @staticmethod
     def known_at(chain: Chain) -> int:
         """Return when a chain can have been known: on receipt, and not before its OI was."""

@@ -217,3 +217,34 @@ def summary(found: Positioning, appraisal: Appraisal) -> dict[str, Any]:
     values["features"] = dict(appraisal.features)
     values["features_valid"] = dict(appraisal.valid)
     return values
+
+
+REACH = 0.1
+"""Strikes are laid out for a chart up to this share of the spot away."""
+
+
+def charted(found: Positioning, appraisal: Appraisal) -> dict[str, Any]:
+    """Lay out a positioning with its curves, as plain values for a chart.
+
+    Returns
+    -------
+    dict
+        `summary`, ``strikes`` as (strike, signed, unsigned exposure) near the spot, ``profile`` as
+        (level, exposure), ``by_expiry`` as (yyyymmdd, exposure), USD per 1 % move, and
+        ``es_per_spx``, the fair price of ES per point of the index when the quotes were taken.
+    """
+    values = summary(found, appraisal)
+    near = abs(found.strikes - found.spot) <= REACH * found.spot
+    curves = (found.strikes[near], found.gex_by_strike[near], found.gross_by_strike[near])
+    to_es = map_to_es(found, found.asof)
+    ratio = to_es.es / to_es.spot if to_es.spot > 0 and to_es.basis_from != "none" else nan
+    values["strikes"] = [[_plain(x) for x in row] for row in zip(*curves, strict=True)]
+    values["profile"] = [
+        [_plain(level), _plain(gex)] for level, gex in zip(found.levels, found.profile, strict=True)
+    ]
+    values["by_expiry"] = [
+        [int(expiry), _plain(gex)]
+        for expiry, gex in zip(found.expiries, found.gex_by_expiry, strict=True)
+    ]
+    values["es_per_spx"] = _plain(ratio)
+    return values

@@ -41,6 +41,7 @@ class _Request(NamedTuple):
     account: str
     timeout: float
     force: bool
+    by: str
 
 
 def main(arguments: list[str]) -> int:
@@ -90,6 +91,7 @@ def _parse(arguments: list[str]) -> _Request:
         action="store_true",
         help="end a trader that does not answer, then act at the broker",
     )
+    parser.add_argument("--by", default="", help="who orders it, for the trader's journal")
     values = parser.parse_args(arguments)
     if not values.state:
         parser.error("name the state directory with --state or in MIA_STATE_DIR")
@@ -108,11 +110,12 @@ def _parse(arguments: list[str]) -> _Request:
         values.account,
         values.timeout,
         values.force,
+        values.by,
     )
 
 
 def _stop(request: _Request) -> int:
-    command = _leave(request.state, _new(request.action))
+    command = _leave(request.state, _new(request))
     if is_held(request.state / state_files.LOCK):
         code = _tell_trader(request, command)
         if code is not None:
@@ -120,9 +123,9 @@ def _stop(request: _Request) -> int:
     return _act_at_broker(request)
 
 
-def _new(name: str) -> KillCommand:
+def _new(request: _Request) -> KillCommand:
     now = time.time_ns()
-    return KillCommand(name, f"{now:x}-{os.getpid()}", now)
+    return KillCommand(request.action, f"{now:x}-{os.getpid()}", now, request.by)
 
 
 def _leave(state: Path, command: KillCommand) -> KillCommand | None:
@@ -251,7 +254,7 @@ def _trades(state: Path) -> OwnTrades:
 
 
 def _reset(request: _Request) -> int:
-    command = _new("reset")
+    command = _new(request)
     if is_held(request.state / state_files.LOCK):
         if _leave(request.state, command) is None:
             return 1

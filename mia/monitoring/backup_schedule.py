@@ -4,6 +4,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 
 from mia.errors import DataError, MiaError
 
@@ -17,8 +18,10 @@ async def keep_backed_up(
     stop: asyncio.Event,
     complain: Callable[[MiaError], None],
     every_s: float = EVERY_S,
+    *,
+    first_s: float = 0.0,
 ) -> bool:
-    """Back up now, then again and again, and a last time once `stop` is set.
+    """Back up, then again and again, and a last time once `stop` is set.
 
     An entry point sets `stop` after it has closed what is backed up, and awaits this.
 
@@ -30,6 +33,8 @@ async def keep_backed_up(
         Told of a backup that failed; the next one comes at its time all the same.
     every_s : float
         From the start of one backup to that of the next.
+    first_s : float
+        How long to wait for the first.
 
     Returns
     -------
@@ -37,6 +42,9 @@ async def keep_backed_up(
         Whether the last backup succeeded.
     """
     loop = asyncio.get_running_loop()
+    if first_s > 0.0:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), first_s)
     while True:
         is_last = stop.is_set()
         began = loop.time()

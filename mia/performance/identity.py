@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import mia
 from mia.config.layers import flatten
+from mia.config.operations import SECRETS
 from mia.config.settings import LoadedSettings
 from mia.data.digest import digest
 
@@ -20,8 +21,12 @@ def effective_limits(loaded: LoadedSettings) -> dict[str, Any]:
 
 
 def configuration_hash(loaded: LoadedSettings) -> str:
-    """Hash every effective setting and limit."""
-    return digest(flatten(loaded.settings.model_dump()), effective_limits(loaded))
+    """Hash every effective setting and limit; secrets decide nothing and are left out."""
+    settings = flatten(loaded.settings.model_dump())
+    return digest(
+        {key: value for key, value in settings.items() if key not in SECRETS},
+        effective_limits(loaded),
+    )
 
 
 def identity(loaded: LoadedSettings, tape: "Tape", **facts: Any) -> dict[str, Any]:

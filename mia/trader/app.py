@@ -17,6 +17,7 @@ import mia
 from mia import interrupts
 from mia.command_line import EXIT_CODES, ConfigOption, JsonOption, QuietOption, SetOption
 from mia.config.settings import LoadedSettings, load_settings
+from mia.core import logs
 from mia.core.base_types import TradingMode
 from mia.errors import ConfigError, DataError, UsageError
 from mia.performance.recorder import RunRecord
@@ -29,7 +30,7 @@ _REFRESH_S = 0.25
 DEMO = "demo"
 """Profile that simulates; any other trades on the gateway that the settings name."""
 
-app = typer.Typer(add_completion=False)
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 @app.command(epilog=EXIT_CODES)
@@ -50,6 +51,9 @@ def trade(
     ] = False,
     as_json: JsonOption = False,
     quiet: QuietOption = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Log lines of JSON; also logs.json_lines.")
+    ] = False,
     version: Annotated[bool, typer.Option("--version", help="Show the version.")] = False,
 ) -> None:
     """Run the trading cycle.
@@ -60,6 +64,12 @@ def trade(
         print(f"mia {mia.__version__}")
         return
     loaded = load_settings(config, assignments or ())
+    said = loaded.settings.logs
+    logs.set_up(
+        logging.WARNING if quiet else logging.getLevelName(said.level),
+        as_json=log_json or said.json_lines,
+        secrets=loaded.secrets,
+    )
     console = Console(stderr=True, quiet=quiet)
     simulated = loaded.settings.feed in ("synth", "replay") or (
         loaded.settings.feed == "sierra" and loaded.profile == DEMO
@@ -100,8 +110,6 @@ def _trade(
 ) -> None:
     """Trade on the gateway that the settings name, until stopped."""
     host, port, account = gateway_address(loaded)
-    level = logging.WARNING if console.quiet else logging.INFO
-    logging.basicConfig(level=level, format="%(asctime)s %(levelname)s %(message)s")
     record = RunRecord()
     notes = Notes(record, console)
     options = LiveOptions(

@@ -5,6 +5,7 @@ import time
 from collections.abc import Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
@@ -35,9 +36,13 @@ from mia.execution.simple_trader import SimpleTrader
 from mia.execution.world_facts import WorldFacts
 from mia.performance.identity import configuration_hash
 from mia.trader.book_feed import BookFeed
-from mia.trader.feeds import OWN_FEEDS, feed_delay, require_feed
+from mia.trader.feed_choice import OWN_FEEDS, close_delay, require_feed
 from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
+from mia.trader.run_alerts import RunAlerts
+from mia.trader.showing import show_run
+from mia.trader.shown_files import note_limits, note_positioning
 from mia.trader.subscribers import attach_keepers, attach_observers, make_bus
+from mia.trader.uptime import UptimeKeeper
 
 if TYPE_CHECKING:
     from mia.trader.chain_feed import ChainFeed
@@ -74,8 +79,11 @@ class Assembly:
     wire : OrderLine
     con_ids : dict of str to int
         The broker's ids of contracts, as far as they are known.
+    alerts : RunAlerts
     is_first_run : bool
         The journal knows of no earlier run.
+    screen : FramePublisher
+        Shows the run in its state directory.
     """
 
     def __init__(self, loaded: LoadedSettings, options: LiveOptions, stack: ExitStack) -> None:
@@ -97,7 +105,8 @@ class Assembly:
             Journal.open(directory.journal_path, clock=self.clock.now, sync=settings.live.sync)
         )
         self.journal = journal
-        self.bus = bus = make_bus()
+        self.alerts = RunAlerts(loaded, directory.path, self.clock, stack)
+        self.bus = bus = make_bus(self.alerts.events)
         commission = {"ES": settings.cost.es_side, "MES": settings.cost.mes_side}
         self.con_ids: dict[str, int] = {}
         self.wire = OrderLine()
@@ -127,6 +136,7 @@ class Assembly:
         store = KillStore(journal)
         store.attach(self.trader.kill_switch)
         cycle = CycleJournal(journal.append, self.clock.now)
+        self.alerts.trader = self.trader
         attach_keepers(bus, self.vix, store, cycle, journal, self.clock.now, options.sink)
         self.commands = KillCommands(directory.path, store)
         self.commands.start(now)
@@ -152,7 +162,7 @@ class Assembly:
                 options.end,
                 settings.live.tick_age_s,
                 settings.live.clock_skew_s,
-                max(settings.live.close_grace_s, feed_delay(settings)),
+                max(settings.live.close_grace_s, close_delay(settings)),
             ),
         )
         facts.session = self.session
@@ -160,6 +170,18 @@ class Assembly:
         about = {"configuration": configuration_hash(loaded), "code": mia.__version__}
         stack.callback(attach_observers(bus, directory.path, about, lambda: (ticks.bid, ticks.ask)))
         journal.start_run(configuration_hash(loaded), mia.__version__)
+        note_limits(directory.path, loaded, self.clock.now())
+        past = [(kind, payload) for _, _, kind, payload in events]
+        self.screen = show_run(
+            loaded, options, self.session, self.clock, bus, stack, past=past, book=self.book
+        )
+        self.uptime = UptimeKeeper(journal.append, self._is_ready)
+        bus.subscribe("beat", self.uptime.publish, "uptime")
+
+    def _is_ready(self) -> bool:
+        """Whether orders may be sent as far as the session and the book are concerned."""
+        session = self.session
+        return session.is_ready and not session.data_fault() and not session.manager.why_no_risk
 
     def _order_manager(self, commission: Mapping[str, float]) -> OrderManager:
         settings, options = self.settings, self.options
@@ -214,7 +236,8 @@ class Assembly:
         from mia.trader.chain_feed import ChainFeed, ChainPace
 
         pace = ChainPace(live.option_lines, live.option_contracts, live.chain_s)
-        return ChainFeed(Path(live.chain), self.clock.now, pace)
+        keep = partial(note_positioning, self.directory.path)
+        return ChainFeed(Path(live.chain), self.clock.now, pace, keep)
 
     def _con_id(self, contract: str) -> int:
         try:

@@ -65,6 +65,16 @@ class BookFeed:
         self._pending = False
         self.used = self.unused = 0
 
+    def levels(self) -> tuple[list[list[int]], list[list[int]]]:
+        """Return bids and asks from the best outward, empty while the book is not fit for use.
+
+        They are those of the connection: valid until it brings the next change.
+        """
+        book = self._book
+        return (
+            (book.bids, book.asks) if book is not None and self._used_at is not None else ([], [])
+        )
+
     async def open(self, market: IbkrConnector, contract: FutureContract) -> bool:
         """Subscribe; a refusal is a line in the log, and the book stays unknown."""
         self._name = contract.name

@@ -31,6 +31,7 @@ from mia.errors import BrokerError, DataError, MiaError
 from mia.features import options_quality
 from mia.features.chain_gamma import chain_gamma
 from mia.features.options_feed import OptionsFeed
+from mia.features.positioning import Positioning
 
 log = logging.getLogger(__name__)
 
@@ -98,6 +99,8 @@ class ChainFeed:
     now : callable
         Time of the market, ns UTC.
     pace : ChainPace
+    keep : callable, optional
+        Given what each new chain says, and the time, in the thread beside the event loop.
 
     Attributes
     ----------
@@ -107,9 +110,16 @@ class ChainFeed:
         The newest that was read.
     """
 
-    def __init__(self, path: Path, now: Callable[[], int], pace: ChainPace | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        now: Callable[[], int],
+        pace: ChainPace | None = None,
+        keep: Callable[[Positioning, int], None] | None = None,
+    ) -> None:
         self._path = path
         self._now = now
+        self._keep = keep
         self._pace = pace or ChainPace()
         self._feed = OptionsFeed()
         self._executor = ThreadPoolExecutor(1, "options")
@@ -206,7 +216,11 @@ class ChainFeed:
         self.snapshots.add(made)
 
     def _make(self, chain: Chain | None, now: int) -> list[NDArray[np.void]]:
-        return self._feed.expire(now) if chain is None else self._feed.take(chain)
+        made = self._feed.expire(now) if chain is None else self._feed.take(chain)
+        found = self._feed.newest
+        if made and found is not None and self._keep is not None:
+            self._keep(found, now)
+        return made
 
     # What the lines bring.
 

@@ -3,8 +3,8 @@
 import asyncio
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from mia.config.settings import Settings
 from mia.core import sessions
@@ -15,48 +15,21 @@ from mia.core.iqfeed.history import IQFeedHistory
 from mia.core.iqfeed_connector import IQFeedConnector
 from mia.core.protocols import Clock
 from mia.core.sierra_connector import SierraConnector
-from mia.data.feed_gate import FeedGate
 from mia.data.history_stitch import OVERLAP_NS, History, cut
 from mia.errors import ConfigError, DataError
 from mia.execution.clocks import MarketClock
-from mia.execution.feed_intake import FeedIntake, Patience
+from mia.execution.feed_intake import FeedIntake
+from mia.execution.feed_pair import FeedSide
 from mia.execution.live_session import LiveSession
 from mia.trader.past import Past
 
 log = logging.getLogger(__name__)
 
 SECOND = 1_000_000_000
-OWN_FEEDS = frozenset({"sierra", "iqfeed"})
-"""Feeds whose trades do not come from the broker."""
-
 Pace = Callable[[int], None]
 """Makes a simulated source hold all that was traded up to a time (ns UTC)."""
 
 _LONGEST_AWAY = 30 * 60 * SECOND
-
-
-class Feed(Protocol):
-    """A source of trades for a live session."""
-
-    async def learn(self) -> None:
-        """Bring the cycle up to date, before it decides anything; `run` runs already."""
-        ...
-
-    async def run(self) -> None:
-        """Hand on what comes until `close`."""
-        ...
-
-    async def mend(self, since: int) -> None:
-        """Fill the hole that began at an instant, ns UTC."""
-        ...
-
-    def roll(self, session: int, contract: FutureContract) -> None:
-        """Trade another contract from a session on."""
-        ...
-
-    def close(self) -> None:
-        """End it."""
-        ...
 
 
 class Fronts:
@@ -75,88 +48,55 @@ class Fronts:
         return self._from[known[-1] if known else min(self._from)]
 
 
-def open_feed(
-    settings: Settings,
-    session: LiveSession,
-    market: IbkrConnector,
-    contract: FutureContract,
-    clock: Clock,
-    pace: Pace | None,
-) -> Feed:
-    """Make the feed that the settings name, and let a session take its trades from it.
+@dataclass(frozen=True, slots=True)
+class FeedPlace:
+    """What a feed belongs to.
 
-    Raises
-    ------
-    ConfigError
-        If something that it needs is not set.
+    Attributes
+    ----------
+    settings : Settings
+    session : LiveSession
+    market : IbkrConnector
+        The data connection.
+    contract : FutureContract
+    clock : Clock
+    pace : callable, optional
+        See `Pace`.
     """
-    gate = session.ticks
-    if not isinstance(gate, FeedGate):
-        raise TypeError("a feed of its own needs a FeedGate")
-    delay_s = feed_delay(settings)
-    patience = Patience(
-        round(settings.live.hole_rth_s * SECOND),
-        round(settings.live.hole_s * SECOND),
-        round(delay_s * SECOND),
-    )
-    intake = FeedIntake(session, gate, settings.feed, patience)
-    history = settings.live.history
-    store = None if history is None else Path(history)
-    session.own_feed = True
-    session.feed_fault = intake.fault
-    if settings.feed == "sierra":
-        return SierraFeed(settings, session, intake, market, contract, clock, store, pace)
-    return IqfeedFeed(settings, session, intake, market, contract, clock, store)
+
+    settings: Settings
+    session: LiveSession
+    market: IbkrConnector
+    contract: FutureContract
+    clock: Clock
+    pace: Pace | None = None
+
+    @property
+    def store(self) -> Path | None:
+        """Where earlier sessions are."""
+        history = self.settings.live.history
+        return None if history is None else Path(history)
 
 
-def require_feed(settings: Settings) -> None:
-    """Hold the settings of the feed against what is there.
-
-    Raises
-    ------
-    ConfigError
-        If something that it needs is not set or not there.
-    """
-    if settings.feed != "sierra":
-        return
-    folder = settings.sierra.folder
-    if folder is None:
-        raise ConfigError("set sierra.folder to Sierra Chart's data folder, with the .scid files")
-    if not Path(folder).is_dir():
-        raise ConfigError(f"sierra.folder {folder} is no folder: name Sierra Chart's data folder")
-
-
-def feed_delay(settings: Settings) -> float:
-    """Return the longest delay (s) with which trades of the feed are new."""
-    return {"sierra": settings.sierra.delay_s, "iqfeed": settings.iqfeed.delay_s}.get(
-        settings.feed, 0.0
-    )
+Intake = FeedIntake | FeedSide
+"""Where a feed of the trader delivers: into the session, or into a pair of feeds."""
 
 
 class SierraFeed:
     """Trades from the `.scid` file, which also holds what was traded before the start."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        session: LiveSession,
-        intake: FeedIntake,
-        market: IbkrConnector,
-        contract: FutureContract,
-        clock: Clock,
-        store: Path | None,
-        pace: Pace | None,
-    ) -> None:
-        require_feed(settings)
-        self._session, self._intake, self._market = session, intake, market
-        self._contract = contract
+    def __init__(self, here: FeedPlace, intake: Intake, *, leads: bool = True) -> None:
+        """Take a place and where to deliver; one that does not lead begins with what comes now."""
+        settings, session, clock = here.settings, here.session, here.clock
+        self._session, self._intake, self._market = session, intake, here.market
+        self._contract = here.contract
         self._clock = clock
-        self._pace = pace
+        self._pace = here.pace
         day = sessions.session_id(clock.now())
-        self._fronts = Fronts(day, contract.name)
-        trades = sessions.is_trading_day(day)
+        self._fronts = Fronts(day, here.contract.name)
+        trades = leads and sessions.is_trading_day(day)
         self._start = sessions.session_open(day) if trades else clock.now()
-        self._past = Past(session, market, contract, store, exact=True)
+        self._past = Past(session, here.market, here.contract, here.store, exact=True)
         self._connector = SierraConnector(
             Path(settings.sierra.folder or ""),
             self._fronts,
@@ -167,6 +107,8 @@ class SierraFeed:
             notify=intake.on_notice,
         )
         self._learned = asyncio.Event()
+        if not leads:
+            self._learned.set()
         if session.options.lockstep:
             session.pull = self._pull
 
@@ -231,27 +173,18 @@ class SierraFeed:
 class IqfeedFeed:
     """Trades from IQConnect, and its history for what was traded before or meanwhile."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        session: LiveSession,
-        intake: FeedIntake,
-        market: IbkrConnector,
-        contract: FutureContract,
-        clock: Clock,
-        store: Path | None,
-    ) -> None:
-        if session.options.lockstep:
+    def __init__(self, here: FeedPlace, intake: Intake) -> None:
+        if here.session.options.lockstep:
             raise ConfigError("a stream cannot run in lock-step: choose feed=sierra or feed=ibkr")
-        self._options, self._session, self._intake = settings.iqfeed, session, intake
-        self._clock = clock
-        self._market, self._store = market, store
+        self._options, self._session, self._intake = here.settings.iqfeed, here.session, intake
+        self._clock = here.clock
+        self._market, self._store = here.market, here.store
         self._closed = False
-        self._contract = contract
+        self._contract = here.contract
         self._connector = self._watch()
         self._history = IQFeedHistory(host=self._options.host, port=self._options.lookup_port)
-        intake.fills_gaps = True
-        intake.begin(clock.now())
+        intake.mend_gaps()
+        intake.begin(here.clock.now())
 
     async def learn(self) -> None:
         """Fetch the running session."""

@@ -13,6 +13,7 @@ from mia.core.ibkr.pacing import MessageLimits
 from mia.core.ibkr_connector import Endpoint, IbkrConnector
 from mia.errors import BrokerError
 from mia.trader.assembly import Assembly
+from mia.trader.backups import TraderBackups
 from mia.trader.live_parts import LiveOptions
 from mia.trader.start_up import StartUp
 
@@ -36,6 +37,7 @@ class LiveTrader(Assembly):
 
     def __init__(self, loaded: LoadedSettings, options: LiveOptions, stack: ExitStack) -> None:
         super().__init__(loaded, options, stack)
+        self._loaded = loaded
         self.stopped_by = 0
         self.start_up = StartUp(self)
 
@@ -82,7 +84,7 @@ class LiveTrader(Assembly):
         session = self.session
         market = IbkrConnector(
             self._data_endpoint(),
-            market=session,
+            market=self.start_up.listener,
             backend=ibkr.backend,
             clock=self.clock.now,
         )
@@ -96,6 +98,7 @@ class LiveTrader(Assembly):
             on_server_time=session.on_orders_time,
         )
         session.attach(orders, market)
+        backups = TraderBackups(self._loaded, self.directory.path, self.bus.publish)
         self.wire.connector = orders
         self.directory.write_run(
             account=self.options.account,
@@ -105,17 +108,33 @@ class LiveTrader(Assembly):
             started=time.time_ns(),
         )
         self._listen()
+        if not self.options.lockstep:
+            backups.start()
+        self.alerts.heed_loop(session)
+        beside = [
+            asyncio.create_task(work) for work in (self.screen.run(), self.alerts.attend(session))
+        ]
         try:
             if await session.unless_stopped(self.start_up.run(market, orders)):
                 session.start()
+                self.alerts.ready()
                 started()
             await session.run()
+        except BaseException as error:
+            self.alerts.ended(error)
+            raise
+        else:
+            self.alerts.ended(None)
         finally:
             self.start_up.close()
             for link in (market, orders):
                 with suppress(BrokerError):
                     await link.disconnect()
+            for task in beside:
+                task.cancel()
+            self.uptime.save()
             self.journal.end_run()
+            await backups.stop()
 
     def _listen(self) -> None:
         loop = asyncio.get_running_loop()

@@ -11,14 +11,16 @@ from typing import Any
 from mia.config.instruments import TICK
 from mia.core import sessions
 from mia.core.base_types import OrderType
-from mia.core.broker_types import LinkState, OrderTicket
+from mia.core.broker_types import LinkState, MarketListener, OrderTicket
 from mia.core.ibkr.contracts import FutureContract
 from mia.core.ibkr_connector import IbkrConnector
 from mia.errors import BrokerError, DataError, MiaError
 from mia.execution.ibkr_broker import traded_contract
 from mia.trader.assembly import NEW_YORK, SECOND, Assembly
-from mia.trader.feeds import OWN_FEEDS, Feed, open_feed
+from mia.trader.feed_choice import OWN_FEEDS, Feed, fallbacks, open_feed
+from mia.trader.feeds import FeedPlace
 from mia.trader.past import Past
+from mia.trader.wire_feed import WireTap
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +41,13 @@ class StartUp:
         self._session, self._clock = parts.session, parts.clock
         self._book, self._chains = parts.book, parts.chains
         self._feed: Feed | None = None
+        self._tap = WireTap(self._session) if "ibkr" in fallbacks(parts.settings) else None
         self._tasks: list[asyncio.Task[None]] = []
+
+    @property
+    def listener(self) -> MarketListener:
+        """Who listens to the data connection."""
+        return self._session if self._tap is None else self._tap
 
     def close(self) -> None:
         """End what runs beside the session."""
@@ -116,9 +124,10 @@ class StartUp:
                 log.warning("VIX stays unknown: %s", error)
             await self._learn_reference(market, contract)
         if self._settings.feed in OWN_FEEDS:
-            self._feed = open_feed(
+            here = FeedPlace(
                 self._settings, self._session, market, contract, self._clock, self._options.pace
             )
+            self._feed = open_feed(here, self._tap)
             self._session.repair = self._feed.mend
             self._begin(self._watch(self._feed.run()))
             await self._feed.learn()

@@ -14,6 +14,7 @@ from mia.core.event_bus import ALL, EventBus
 from mia.core.protocols import EventSink
 from mia.data.journal import Journal
 from mia.data.snapshot_files import SnapshotWriter
+from mia.execution.alert_events import AlertEvents
 from mia.execution.kill_commands import KillStore
 from mia.execution.recovery import CycleJournal
 from mia.execution.trade_snapshotter import TradeSnapshotter
@@ -25,9 +26,16 @@ _SLOW_NS = 20_000_000
 """What must be durable waits for the disk; longer than this is worth a word."""
 
 
-def make_bus() -> EventBus:
-    """Return a bus that logs subscribers that fail or are slow."""
-    return EventBus(lambda name, what: log.warning("%s: %s", name, what), _SLOW_NS)
+def make_bus(alerts: AlertEvents) -> EventBus:
+    """Return a bus that tells of subscribers that fail or are slow, and whose events are alerts."""
+
+    def report(name: str, what: str) -> None:
+        log.warning("%s: %s", name, what)
+        alerts.subscriber(name, what)
+
+    bus = EventBus(report, _SLOW_NS)
+    bus.subscribe(ALL, alerts.publish, "alerts")
+    return bus
 
 
 def attach_keepers(
@@ -64,7 +72,7 @@ def attach_keepers(
     bus.subscribe("index", vix.publish, "vix")
     bus.subscribe("kill", keep_kill_state, "kill store")
     bus.subscribe(ALL, cycle.publish, "cycle journal")
-    for topic in ("feed", "hole"):
+    for topic in ("feed", "feed_switch", "feed_doubt", "hole"):
         bus.subscribe(topic, keep_feed, "feed journal")
     bus.subscribe(ALL, sink.publish, "record")
 

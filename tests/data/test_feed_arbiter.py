@@ -353,6 +353,24 @@ def test_a_feed_that_dies_anywhere_is_made_up_for(steps, dies, notice, size) -> 
     assert len(desk.switches()) == (dies < len(trades))
 
 
+def test_a_feed_that_dies_while_the_primary_is_about_to_be_taken_up_again_loses_nothing() -> None:
+    desk, trades = Desk(), tape(40)
+    desk.both(trades[:20])
+    for trade in trades[20:40]:
+        desk.trades("whole", [trade])
+    desk.trades("fine", trades[20:40])
+    # From second 10 on both are well; the one that is followed dies some seconds later.
+    for k in range(40, len(trades)):
+        desk.trades("fine", [trades[k]])
+        if k < 62:
+            desk.trades("whole", [trades[k]])
+        desk.pass_time(0.25)
+    desk.pass_time(10)
+    assert [switch.taken for switch in desk.switches()] == ["whole", "fine"]
+    assert desk.switches()[-1].whole
+    assert Counter(desk.out()) == Counter(by_prints(trades))
+
+
 def test_what_the_new_feed_tells_late_is_left_out() -> None:
     desk, trades = Desk(), tape(20)
     desk.both(trades[:20])

@@ -12,8 +12,10 @@ from trading_cases import EASED
 from mia.backtest import Backtest
 from mia.config.settings import LoadedSettings, load_settings
 from mia.core.base_types import Block
+from mia.data.account_history import TRADE, closed_trades
+from mia.data.journal_schema import JournalEvent
 from mia.data.tape import Tape, synthetic_tape
-from mia.errors import DataError
+from mia.errors import DataError, JournalError
 from mia.execution.recovery import (
     KIND,
     CycleJournal,
@@ -131,3 +133,20 @@ def test_a_damaged_position_is_refused(eased, tape, field: str) -> None:
             position_from_dict(state | {field: damage})
     with pytest.raises(DataError, match="damaged"):
         position_from_dict({k: v for k, v in state.items() if k != field})
+
+
+def test_the_journal_holds_the_result_of_every_trade(eased, tape) -> None:
+    both = Both()
+    trader = Backtest(eased, tape).make_trader(both)  # type: ignore[arg-type]
+    both.journal.trader = trader
+    for block in tape.blocks():
+        trader.run(block)
+    events = [JournalEvent(n, 0, KIND, json.loads(line)) for n, line in enumerate(both.lines, 1)]
+    assert len(both.record.trades) > 3
+    assert list(closed_trades(events)) == both.record.trades
+
+
+def test_a_result_of_another_version_is_refused_by_its_event() -> None:
+    event = JournalEvent(7, 0, KIND, {TRADE: {"trade_id": 3}})
+    with pytest.raises(JournalError, match="event 7"):
+        list(closed_trades([event]))

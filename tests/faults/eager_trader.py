@@ -29,6 +29,7 @@ from mia.trader.live_parts import LiveOptions
 from mia.trader.start_up import StartUp
 
 ACCOUNT = "DU1234567"
+FIXED = ("feed=ibkr", "backup.every_h=0")
 
 
 def say(event: str, **more: object) -> None:
@@ -80,7 +81,7 @@ def main(wish: dict[str, Any]) -> int:
     say("start")
     loaded = load_settings(
         "paper",
-        ["feed=ibkr", f"ibkr.port={wish['port']}", f"ibkr.account={ACCOUNT}", *wish["settings"]],
+        [*FIXED, f"ibkr.port={wish['port']}", f"ibkr.account={ACCOUNT}", *wish["settings"]],
         env_file=Path("no such file"),
         environ={},
     )

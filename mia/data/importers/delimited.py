@@ -129,9 +129,9 @@ class Table:
         Raises
         ------
         FormatError
-            If a line is longer than any table has.
+            If a column is missing or a line is longer than any table has.
         """
-        places = {name: self.names.index(normal(name)) for name in wanted}
+        places = {name: self._place(name) for name in wanted}
         numbers: list[int] = []
         lines: list[str] = []
         split: list[list[str]] = []
@@ -156,6 +156,12 @@ class Table:
         if lines:
             yield _rows(numbers, lines, split, places)
         progress(self._size, self._size)
+
+    def _place(self, name: str) -> int:
+        try:
+            return self.names.index(normal(name))
+        except ValueError:
+            raise FormatError(f"{self._path.name} has no column {name!r}") from None
 
 
 def _rows(
@@ -224,9 +230,14 @@ def days(texts: Sequence[str], rows: Rows) -> NDArray[np.int64]:
 
 def _day(text: str) -> int | None:
     parts = text.replace("/", "-").split("-")
-    if len(parts) != 3 or not all(part.isascii() and part.isdigit() for part in parts):
+    if len(parts) != 3 or not all(_is_count(part) for part in parts):
         return None
     return day_number(*(int(part) for part in parts))
+
+
+def _is_count(text: str) -> bool:
+    """Tell whether a part of a date or time is a number, of few enough digits to be one."""
+    return len(text) <= 6 and text.isascii() and text.isdigit()
 
 
 def day_number(year: int, month: int, day: int) -> int | None:
@@ -270,7 +281,7 @@ def _time_of_day(text: str, counted: bool) -> int | None:
     parts = clock.split(":")
     if len(parts) != 3 or len(fraction) > 6:
         return None
-    if not all(part.isascii() and part.isdigit() for part in (*parts, fraction or "0")):
+    if not all(_is_count(part) for part in (*parts, fraction or "0")):
         return None
     hours, minutes, seconds = (int(part) for part in parts)
     if hours > 23 or minutes > 59 or seconds > 59:

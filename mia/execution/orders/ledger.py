@@ -33,12 +33,15 @@ class OrderLedger:
         Working orders at the broker that are not ours, by permanent id.
     quarantine : dict of str to int
         Contracts of the broker's position that our fills do not explain, by contract.
+    revision : int
+        Rises with every event that was applied.
     """
 
     def __init__(self) -> None:
         self.brackets: dict[str, Bracket] = {}
         self.foreign: dict[str, dict[str, Any]] = {}
         self.quarantine: dict[str, int] = {}
+        self.revision = 0
         self._legs: dict[str, Leg] = {}
         self._by_id: dict[int, Leg] = {}
         self._by_perm: dict[int, Leg] = {}
@@ -71,6 +74,7 @@ class OrderLedger:
         handler = self._kinds.get(kind.removeprefix(PREFIX)) if kind.startswith(PREFIX) else None
         if handler is None:
             return
+        self.revision += 1
         handler(payload)
         bracket = self.brackets.get(str(payload.get("bracket_id", "")))
         if bracket is None and "ref" in payload:

@@ -1,15 +1,22 @@
 """Databento files, made with its own encoder."""
 
+import struct
 import sys
 from datetime import date
 
 import numpy as np
 import pytest
+from fuzz import fuzz
+from hypothesis import given
+from hypothesis import strategies as st
 
+from mia.data.importers import databento_dbn
+from mia.data.importers.reading import ImportLog, ReadOptions
 from mia.errors import FormatError, MiaError
 
 dbn = pytest.importorskip("databento_dbn")
 pytest.importorskip("databento")
+zstandard = pytest.importorskip("zstandard")
 
 START = 1_719_840_600_000_000_000
 UNDEFINED = 2**63 - 1
@@ -266,3 +273,56 @@ def test_real_samples_of_every_version_read_alike(real, read, schema, count, tot
 def test_real_samples_without_trades_are_refused(real, read, name):
     with pytest.raises(FormatError, match="accepted are trades, tbbo, mbp-1"):
         read(real(f"dbn/versions/test_data.{name}.dbn.zst"))
+
+
+WHOLE = struct.Struct("<BBHIQqIccBBQiI")
+"""A trade as the format has it, for reading records by other means than the package."""
+
+
+@fuzz(60)
+@given(
+    st.lists(st.tuples(st.integers(0, 12 * 48 - 1), st.integers(0, 255)), min_size=1, max_size=8),
+    st.integers(0, 60),
+)
+def test_a_trade_of_a_damaged_file_is_what_its_bytes_say(dbn_file, damage, cut):
+    path = dbn_file("trades", [trade(i, size=i + 1) for i in range(12)])
+    data = bytearray(path.read_bytes())
+    first = len(data) - 12 * 48
+    for place, value in damage:
+        # Length and kind tell where the next record begins: damage to them has its own test.
+        if place % 48 >= 2:
+            data[first + place] = value
+    path.write_bytes(data[: len(data) - cut])
+    log = ImportLog()
+    try:
+        blocks = list(databento_dbn.read(path, ReadOptions(contract="ESU24"), log))
+    except FormatError:
+        return
+    for block in blocks:
+        for k, row in enumerate(block.row.tolist()):
+            said = WHOLE.unpack_from(data, first + 48 * row)
+            assert (block.ts_event[k], block.size[k]) == (said[4], said[6])
+            assert block.price[k] == said[5] / 1e9
+            assert block.aggressor_side[k] == {b"B": 1, b"A": -1}.get(said[8], 0)
+            assert said[5] != UNDEFINED
+
+
+@fuzz(60)
+@given(
+    st.lists(st.tuples(st.integers(0, 700), st.binary(max_size=6)), min_size=1, max_size=6),
+    st.booleans(),
+)
+def test_no_bytes_make_the_reader_crash(dbn_file, damage, zipped):
+    path = dbn_file("trades", [trade(i) for i in range(6)])
+    data = bytearray(path.read_bytes())
+    if zipped:
+        data = bytearray(zstandard.compress(bytes(data)))
+    for spot, piece in damage:
+        place = min(spot, len(data))
+        data[place : place + len(piece)] = piece
+    path.write_bytes(data)
+    try:
+        blocks = list(databento_dbn.read(path, ReadOptions(), ImportLog()))
+    except MiaError:
+        return
+    assert all(len(block) for block in blocks)

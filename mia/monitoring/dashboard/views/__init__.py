@@ -1,0 +1,1 @@
+"""What the pages beside the main screen show, read from what the trader and its runs left."""

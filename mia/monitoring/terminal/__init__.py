@@ -1,0 +1,1 @@
+"""The trader's screen in a terminal: what the frame says, in words that fit into 80 columns."""

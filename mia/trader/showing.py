@@ -1,0 +1,77 @@
+"""Put together what shows a run to the screens."""
+
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import mia
+from mia.config.settings import LoadedSettings
+from mia.core.event_bus import EventBus
+from mia.core.protocols import Clock
+from mia.execution.live_session import LiveSession
+from mia.execution.stage_times import CycleTimes
+from mia.performance.identity import configuration_hash
+from mia.trader.book_feed import BookFeed
+from mia.trader.closed_bars import ClosedBars
+from mia.trader.day_count import DayCount
+from mia.trader.frame_parts import masked
+from mia.trader.frame_publisher import FramePublisher
+from mia.trader.frame_source import FrameSource, RunIdentity
+from mia.trader.live_parts import LiveOptions
+from mia.trader.screen_file import ScreenFile
+
+
+def show_run(
+    loaded: LoadedSettings,
+    options: LiveOptions,
+    session: LiveSession,
+    clock: Clock,
+    bus: EventBus,
+    stack: ExitStack,
+    *,
+    past: Iterable[tuple[str, Mapping[str, Any]]] = (),
+    book: BookFeed | None = None,
+) -> FramePublisher:
+    """Let a session be seen in its state directory; `FramePublisher.run` shows it from then on.
+
+    Parameters
+    ----------
+    past : iterable of (str, mapping)
+        Kind and payload of the journal's events.
+    book : BookFeed, optional
+    stack : ExitStack
+        Shows the last frame when it ends.
+    """
+    settings = loaded.settings
+    wall = time.time_ns()
+    identity = RunIdentity(
+        time.strftime("%Y%m%d-%H%M%S", time.gmtime(wall // 1_000_000_000)),
+        mia.__version__,
+        configuration_hash(loaded),
+        settings.trading_mode,
+        options.now is not None,
+        options.dry_run,
+        masked(options.account),
+        settings.symbol,
+        settings.feed,
+        wall,
+    )
+    directory = Path(options.state_dir)
+    file = ScreenFile(directory)
+    times = CycleTimes()
+    session.trader.times = times
+    source = FrameSource(
+        identity,
+        session,
+        times,
+        ClosedBars(session.trader.state, file),
+        DayCount(past),
+        clock,
+        bus,
+        book,
+    )
+    publisher = FramePublisher(directory, source, file, times.frame)
+    stack.callback(publisher.close)
+    return publisher

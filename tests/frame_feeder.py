@@ -1,0 +1,60 @@
+"""A process that shows frames as a trader does, until it is killed; no trader behind them.
+
+``python tests/frame_feeder.py STATE_DIR [--hz HZ] [--count N]``. It holds the state directory's
+lock and leaves the note of a run, so that what reads it takes it for a trader. Each frame's last
+price, equity and sequence number follow from its number.
+"""
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+import msgspec
+
+sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
+
+from frame_cases import LAST, ShownFrames, book, frame, screen_lines
+
+from mia.core.frame import Day
+from mia.data.state_directory import StateDirectory
+
+
+def shown(seq: int):
+    """Return the frame of a number."""
+    price = LAST + seq % 41 - 20
+    return frame(
+        seq,
+        book=book(price),
+        day=Day(20260209, 112.5, 15.0, 72.5, 1000.0, 1, 1, 50_000.0 + seq % 977, 50_112.5),
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("state_dir", type=Path)
+    parser.add_argument("--hz", type=float, default=10.0)
+    parser.add_argument("--count", type=int, default=0)
+    values = parser.parse_args()
+    with StateDirectory.open(values.state_dir) as directory:
+        directory.write_run(
+            account="DU1234567", host="127.0.0.1", port=1, client_id=71, started=time.time_ns()
+        )
+        with ShownFrames(values.state_dir) as frames:
+            if not (values.state_dir / "screen").exists():
+                frames.draw(screen_lines())
+            print("ready", flush=True)
+            due, seq, slowest = time.monotonic(), 0, 0.0
+            while not values.count or seq < values.count:
+                seq += 1
+                payload = shown(seq)
+                before = time.perf_counter()
+                frames.show(payload)
+                slowest = max(slowest, time.perf_counter() - before)
+                due += 1.0 / values.hz
+                time.sleep(max(0.0, due - time.monotonic()))
+            print(msgspec.json.encode({"frames": seq, "slowest_s": slowest}).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
