@@ -12,6 +12,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from mia import interrupts
 from mia.errors import MiaError
+from mia.redaction import Redactor, secrets_of
 
 ConfigOption = Annotated[
     str | None, typer.Option("--config", help="Profile: a shipped name or a TOML file.")
@@ -82,7 +83,9 @@ def _run(app: typer.Typer, name: str) -> int:
 
 
 def _complain(message: str, code: int) -> int:
-    print(f"mia: {' '.join(message.split())}", file=sys.stderr)
+    # What somebody else's error says of itself may hold anything.
+    text = Redactor(secrets_of(os.environ))(" ".join(message.split()))
+    print(f"mia: {text}", file=sys.stderr)
     return code
 
 

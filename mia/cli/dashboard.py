@@ -31,20 +31,25 @@ def dashboard(
         typer.Option(help="Option chain or archive to show; live.chain otherwise."),
     ] = None,
     quiet: QuietOption = False,
+    log_json: Annotated[
+        bool, typer.Option("--log-json", help="Log lines of JSON; also logs.json_lines.")
+    ] = False,
 ) -> None:
     """Show a trader in the browser until interrupted; it may run, or not.
 
     Example: mia dashboard --state-dir results/demo/state
     """
     from mia.config.settings import load_settings
+    from mia.core import logs
     from mia.monitoring.dashboard.server import Where, serve
     from mia.monitoring.state_choice import chosen_state
 
     loaded = load_settings(config, assignments or ())
     chosen = loaded.settings.dashboard
-    logging.basicConfig(
-        level=logging.ERROR if quiet else logging.WARNING,
-        format="%(asctime)s %(levelname)s %(message)s",
+    logs.set_up(
+        logging.ERROR if quiet else logging.WARNING,
+        as_json=log_json or loaded.settings.logs.json_lines,
+        secrets=loaded.secrets,
     )
     where = Where(
         chosen.host if host is None else host,

@@ -25,20 +25,23 @@ def doctor(
 
     Example: mia doctor --config paper --set ibkr.port=4002 --set ibkr.account=DU1234567
     """
-    from mia.config.settings import default_state, load_settings
-    from mia.core.redaction import Redactor
-    from mia.errors import ConfigError
+    from mia.config.settings import load_settings
+    from mia.errors import ConfigError, UsageError
     from mia.monitoring.doctor import examine
     from mia.monitoring.doctor_links import Finding, Verdict
+    from mia.monitoring.state_choice import chosen_state
+    from mia.redaction import Redactor
 
     try:
         loaded = load_settings(config, assignments or ())
     except ConfigError as error:
         findings = [Finding("settings", Verdict.FAIL, str(error), "mia config show")]
     else:
-        account = loaded.settings.ibkr.account
-        folder = state or (default_state(loaded.settings) if account else None)
-        folder = folder or Path(loaded.settings.live.state_dir)
+        try:
+            folder = chosen_state(loaded, state)
+        except UsageError:
+            # Without an account there is none yet: the disk is looked at where it would be.
+            folder = Path(loaded.settings.live.state_dir)
         findings = examine(loaded, folder, send_test=send_test, wall=time.time_ns)
         redact = Redactor(loaded.secrets)
         findings = [Finding(f.name, f.verdict, redact(f.text), redact(f.cure)) for f in findings]

@@ -12,8 +12,8 @@ StateOption = Annotated[
     Path | None,
     typer.Option(
         "--state-dir",
-        envvar="MIA_STATE_DIR",
-        help="State directory of the trader; the one of the profile otherwise.",
+        "--state",
+        help="The trader's state directory; that of the profile otherwise.",
     ),
 ]
 LogJsonOption = Annotated[
@@ -34,8 +34,9 @@ def watch(
 
     Example: mia watch --config paper --state-dir state/DU1234567
     """
-    from mia.config.settings import default_state, load_settings
+    from mia.config.settings import load_settings
     from mia.core import logs
+    from mia.monitoring.state_choice import chosen_state
     from mia.monitoring.watch_process import WatchProcess
 
     loaded = load_settings(config, assignments or ())
@@ -45,6 +46,6 @@ def watch(
         as_json=log_json or settings.json_lines,
         secrets=loaded.secrets,
     )
-    process = WatchProcess(state or default_state(loaded.settings), loaded, redact)
+    process = WatchProcess(chosen_state(loaded, state), loaded, redact)
     process.listen()
     process.run(with_trader=with_trader)

@@ -23,16 +23,24 @@ PLAIN_NAMES = ("TRADING_MODE", "RISK_LEVEL", "MAX_DAILY_LOSS", "MAX_POSITION_SIZ
 OTHER_NAMES = frozenset(
     {
         "MIA_ANNOTATE",
+        "MIA_BUSY_S",
         "MIA_CLIENT_ENVS",
         "MIA_CRASH_AT",
+        "MIA_DASHBOARD_FRAMES",
         "MIA_DATA",
         "MIA_FAULT_N",
         "MIA_FAULT_PART",
         "MIA_FAULT_RESULTS",
+        "MIA_FRAME_COUNT",
+        "MIA_FRAME_KILLS",
+        "MIA_FRAMES_SHOWN",
         "MIA_FUZZ_N",
         "MIA_FUZZ_SECONDS",
         "MIA_FUZZ_SEED",
+        "MIA_HONESTY_SEEDS",
+        "MIA_NULL_SEEDS",
         "MIA_ORDER_STEPS",
+        "MIA_PROFILE",
         "MIA_REAL_DATA",
         "MIA_SOAK_S",
         "MIA_SOAK_SEED",
@@ -225,9 +233,11 @@ def read_env_file(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
         with path.open(encoding="utf-8-sig") as file:
             for binding in parse_stream(file):
                 if binding.error or (binding.key is not None and binding.value is None):
-                    # Not the line itself: it may hold a secret.
+                    # The rest of the line may be a secret: no more than a known name is shown.
+                    word = binding.original.string.split()[0]
+                    shown = f": {word!r}" if word.upper() in _names(known) else ""
                     line = binding.original.line
-                    raise ConfigError(f"line {line} of {path} is no NAME=value")
+                    raise ConfigError(f"line {line} of {path} is no NAME=value{shown}")
                 if binding.key is not None:
                     pairs.append((binding.key, binding.value or ""))
     except UnicodeDecodeError as error:
@@ -237,11 +247,16 @@ def read_env_file(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
     return _named(pairs, known, str(path))
 
 
+def _names(known: Iterable[str]) -> dict[str, str]:
+    """Return the dotted keys by their names in the environment."""
+    keys = {name: name.lower() for name in PLAIN_NAMES}
+    return keys | {PREFIX + key.replace(".", "__").upper(): key for key in known}
+
+
 def _named(
     pairs: Iterable[tuple[str, str]], known: Mapping[str, Any], layer: str
 ) -> dict[str, Any]:
-    keys = {name: name.lower() for name in PLAIN_NAMES}
-    keys |= {PREFIX + key.replace(".", "__").upper(): key for key in known}
+    keys = _names(known)
     found: dict[str, Any] = {}
     for name, text in pairs:
         key = keys.get(name.upper())

@@ -70,7 +70,7 @@ def reject_secrets(values: Mapping[str, Any], layer: str, env_file: Path) -> Non
     ConfigError
         If the layer is no place for a secret that it holds.
     """
-    for key in sorted(SECRETS & set(values)):
+    for key in sorted(key for key in SECRETS if values.get(key) is not None):
         if layer == str(env_file) and is_open_to_others(env_file):
             raise ConfigError(f"{env_file} holds {key} and is open to others: chmod 600 {env_file}")
         if layer == "command line" or layer.startswith("profile"):

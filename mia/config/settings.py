@@ -34,9 +34,9 @@ from mia.config.operations import (
     SECRETS,
     Alerts,
     Logs,
+    Track,
     reject_secrets,
     secret_values,
-    Track,
 )
 from mia.errors import ConfigError
 
@@ -374,16 +374,3 @@ def _wishes(
         if key in given and value is not None:
             wishes.append((f"{layer}, {key}", {name: value}))
     return wishes
-
-
-def default_state(settings: Settings) -> Path:
-    """Return the state directory of the account that the settings name.
-
-    Raises
-    ------
-    ConfigError
-        If they name none.
-    """
-    if settings.ibkr.account is None:
-        raise ConfigError("name the state directory with --state-dir, or set ibkr.account")
-    return Path(settings.live.state_dir) / settings.ibkr.account

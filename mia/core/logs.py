@@ -16,7 +16,7 @@ from functools import partial
 from types import TracebackType
 from typing import TextIO
 
-from mia.core.redaction import Redactor, secrets_of
+from mia.redaction import Redactor, secrets_of
 
 log = logging.getLogger("mia")
 

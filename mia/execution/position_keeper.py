@@ -146,6 +146,11 @@ class PositionKeeper:
             self.broker.cancel_entry(position.trade_id, fill.ts)
             position.bars_left = 0
 
+    def manage(self, context: Context, facts: SessionFacts) -> None:
+        """Judge the bracket at work at a primary close; nothing without one."""
+        if self.position is not None:
+            self._manage(self.position, context, facts)
+
     def _manage(self, position: Position, context: Context, facts: SessionFacts) -> None:
         ts = context.ts
         if position.entry_works:

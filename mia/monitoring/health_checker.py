@@ -27,6 +27,7 @@ _STALE_S = 10.0
 _CLOCK_S = 1.0
 _WATCH_S = 5.0
 _MB = 1 << 20
+_DEMO = Path("results/demo/state")
 
 
 class Mark(IntEnum):
@@ -197,7 +198,7 @@ def find_state(given: str | None, config: str | None) -> Path:
     """Return the state directory that is meant.
 
     The option, then ``MIA_STATE_DIR``, then that of a profile, then the only account under
-    ``state``, the default of `live.state_dir`.
+    ``state``, the default of `live.state_dir`, then that of the demo.
 
     Raises
     ------
@@ -217,6 +218,8 @@ def find_state(given: str | None, config: str | None) -> Path:
     found = sorted(path for path in root.glob("*/") if (path / state_files.LOCK).exists())
     if len(found) == 1:
         return found[0]
+    if not found and _DEMO.is_dir():
+        return _DEMO
     why = "none" if not found else ", ".join(path.name for path in found)
     print(f"mia health: {root} has {why}: name the directory with --state-dir", file=sys.stderr)
     raise SystemExit(2)
@@ -231,7 +234,9 @@ def main(arguments: list[str]) -> int:
         "exit codes: 0 well, 1 something wants attention, 2 something is wrong now",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--state-dir", metavar="DIR", help="(default: MIA_STATE_DIR, or the only)")
+    parser.add_argument(
+        "--state-dir", "--state", metavar="DIR", help="(default: MIA_STATE_DIR, or the only)"
+    )
     parser.add_argument("--config", metavar="PROFILE", help="profile that names the directory")
     parser.add_argument("--json", action="store_true", help="print JSON")
     values = parser.parse_args(arguments)

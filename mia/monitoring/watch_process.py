@@ -10,8 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 from mia.config.settings import LoadedSettings
-from mia.core.alert_file import NAME
-from mia.core.redaction import Redactor
+from mia.core.alert_file import NAME, AlertLevel
 from mia.data.process_lock import ProcessLock
 from mia.monitoring.account_watch import AccountWatch
 from mia.monitoring.alert_policy import AlertPolicy, PolicyLimits
@@ -24,6 +23,7 @@ from mia.monitoring.performance_tracker import Thresholds
 from mia.monitoring.trader_life import Life
 from mia.monitoring.watch_beat import LOCK
 from mia.monitoring.watchdog import Watchdog, WatchLimits
+from mia.redaction import Redactor
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ class WatchProcess:
         self._loaded = loaded
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._stop = threading.Event()
+        self._said: set[str] = set()
         self._stack = ExitStack()
         self.discord: DiscordSender | None = None
         with ExitStack() as stack:
@@ -128,19 +129,32 @@ class WatchProcess:
         seen = False
         try:
             while not self._stop.is_set():
-                self.watchdog.step(time.monotonic())
+                self._step()
                 sight = self.watchdog.sight
                 life = Life.ABSENT if sight is None else sight.life
                 seen = seen or life is not Life.ABSENT
                 if with_trader and seen and life is Life.ABSENT:
                     break
                 self._stop.wait(STEP_S)
-            self.watchdog.step(time.monotonic())
+            self._step()
         finally:
             self.watchdog.system.finish()
             if self.discord is not None and not self.discord.close(_FAREWELL_S):
                 log.warning("alerts still wait; the next watchdog sends them")
             self._stack.close()
+
+    def _step(self) -> None:
+        try:
+            self.watchdog.step(time.monotonic())
+        except Exception as error:
+            # One thing that cannot be looked at must not end the watch over all others.
+            words = f"the watchdog could not look at everything: {error!r}"
+            if words not in self._said:
+                self._said.add(words)
+                log.exception("%s", words)
+                self.watchdog.raise_alert(
+                    AlertLevel.WARNING, "watchdog:failed", words, time.monotonic()
+                )
 
     def stop(self) -> None:
         """End at the next look."""

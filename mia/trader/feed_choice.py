@@ -162,7 +162,7 @@ def _chain(
             telling if first else PairTelling(session.tell, _tell_gap(sink)),
             limits,
             _NUMBERED & {name, rest},
-            (lambda: session.is_mending or not session.is_ready) if first else (lambda: False),
+            lambda: session.is_mending or not session.is_ready,
             here.clock.now,
         )
         pairs.append(pair)

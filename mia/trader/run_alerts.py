@@ -10,10 +10,10 @@ from pathlib import Path
 from mia.config.settings import LoadedSettings
 from mia.core.alert_file import NAME, AlertFile, AlertLevel
 from mia.core.protocols import Clock
-from mia.core.redaction import Redactor, secrets_of
 from mia.execution.alert_events import AlertEvents
 from mia.execution.live_session import LiveSession
 from mia.execution.simple_trader import SimpleTrader
+from mia.redaction import Redactor, secrets_of
 from mia.trader.service_manager import ServiceManager
 from mia.trader.watch_keeper import WatchKeeper, watch_command
 
@@ -56,13 +56,15 @@ class RunAlerts:
         stack.callback(file.close)
         self.events = AlertEvents(file, clock.now, time.time_ns, self._held)
         self._manager = ServiceManager(os.environ)
+        self._was_ready = False
         self._keeper: WatchKeeper | None = None
         if loaded.settings.alerts.watchdog:
             command = watch_command(loaded, state_dir)
             self._keeper = WatchKeeper(state_dir, command, self.events.write)
 
     def ready(self) -> None:
-        """Tell the service manager that the trader may trade."""
+        """Tell the service manager that the trader may trade, and have it watched from now on."""
+        self._was_ready = True
         self._manager.ready()
 
     async def attend(self, session: LiveSession) -> None:
@@ -75,7 +77,8 @@ class RunAlerts:
         while True:
             self._manager.beat()
             self.events.state(session.trader.kill_switch.state)
-            if self._keeper is not None:
+            if self._keeper is not None and self._was_ready:
+                # One that never got ready has an end that its starter sees.
                 # To start a process takes longer than the loop may stand.
                 await asyncio.to_thread(self._keeper.look, time.monotonic())
             await asyncio.sleep(_EVERY_S)

@@ -136,6 +136,38 @@ def test_a_group_can_be_given_as_json(load) -> None:
         load('limits={"max_size": 0}')
 
 
+HOOK = "https://discord.com/api/webhooks/1/canary-token"
+NAME = "MIA_ALERTS__DISCORD_WEBHOOK"
+
+
+def test_a_secret_is_read_from_the_environment_and_shown_to_nobody(load) -> None:
+    loaded = load(environ={NAME: HOOK})
+    assert loaded.secrets == [HOOK, HOOK]
+    assert "canary" not in repr(loaded)
+    assert "canary" not in str(loaded.settings.model_dump())
+
+
+@pytest.mark.parametrize(
+    "layers",
+    [
+        {"profile": f'[alerts]\ndiscord_webhook = "{HOOK}"'},
+        {"env_file": f"{NAME} {HOOK}"},
+        {"env_file": HOOK},
+        {"environ": {NAME: f'["{HOOK}"]'}},
+        {"environ": {f"{NAME}S": HOOK}},
+    ],
+)
+def test_no_message_shows_a_secret(load, layers) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(**layers)
+    assert "canary" not in str(caught.value)
+
+
+def test_a_secret_on_the_command_line_is_refused(load) -> None:
+    with pytest.raises(ConfigError, match="has no place in the command line: write MIA_ALERTS__"):
+        load(f"alerts.discord_webhook={HOOK}")
+
+
 @pytest.mark.parametrize(
     ("layers", "message"),
     [

@@ -9,7 +9,7 @@ import pytest
 
 from mia.core import alert_file
 from mia.core.alert_file import Alert, AlertFile, AlertLevel, AlertTail, read_line
-from mia.core.redaction import Redactor
+from mia.redaction import Redactor
 
 OPEN: list[AlertFile | AlertTail] = []
 

@@ -14,8 +14,10 @@ What happens is told on stdout, a JSON line each with the monotonic time.
 import asyncio
 import json
 import logging
+import os
 import sys
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -23,12 +25,14 @@ from typing import Any
 
 from faults.eager_strategy import EagerStrategy
 from mia.config.settings import load_settings
+from mia.core import logs
 from mia.errors import MiaError
 from mia.trader.live import LiveTrader
 from mia.trader.live_parts import LiveOptions
 from mia.trader.start_up import StartUp
 
 ACCOUNT = "DU1234567"
+WEBHOOK = "MIA_ALERTS__DISCORD_WEBHOOK"
 FIXED = ("feed=ibkr", "backup.every_h=0")
 
 
@@ -76,15 +80,35 @@ class _Sink:
             say(topic, text=str(event))
 
 
+def exploding(trader: LiveTrader, variable: str) -> Callable[[], Any]:
+    """Return a way to take ticks that fails once a position is open, and tells a secret then."""
+    take = trader.session.ticks.take
+
+    def explode() -> Any:
+        position = trader.trader.position
+        if position is not None and position.open_quantity:
+            raise RuntimeError(f"cannot log in with {os.environ[variable]}")
+        return take()
+
+    return explode
+
+
 def main(wish: dict[str, Any]) -> int:
-    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
     say("start")
+    watched = [] if "webhook" in wish else ["alerts.watchdog=false"]
     loaded = load_settings(
         "paper",
-        [*FIXED, f"ibkr.port={wish['port']}", f"ibkr.account={ACCOUNT}", *wish["settings"]],
+        [
+            *watched,
+            *FIXED,
+            f"ibkr.port={wish['port']}",
+            f"ibkr.account={ACCOUNT}",
+            *wish["settings"],
+        ],
         env_file=Path("no such file"),
-        environ={},
+        environ={name: os.environ[name] for name in [WEBHOOK] if "webhook" in wish},
     )
+    logs.set_up(logging.WARNING, secrets=loaded.secrets)
     if wish.get("daily_loss"):
         limits = replace(loaded.limits, daily_loss_usd=float(wish["daily_loss"]))
         if wish["daily_loss"] > 10_000:
@@ -112,6 +136,8 @@ def main(wish: dict[str, Any]) -> int:
 
             def ready() -> None:
                 sink.strategy = strategy
+                if wish.get("explode"):
+                    trader.session.ticks.take = exploding(trader, wish["explode"])
                 say("ready", position=strategy.held())
 
             asyncio.run(trader.run(ready))

@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 from mia.core.alert_file import NAME, Alert, AlertLevel, read_line
-from mia.core.redaction import Redactor
 from mia.monitoring import watchdog as module
 from mia.monitoring.alert_policy import AlertPolicy, PolicyLimits
 from mia.monitoring.alert_system import AlertSystem
 from mia.monitoring.kill_hand import KillHand
 from mia.monitoring.trader_life import Life, TraderLife, watch_once
 from mia.monitoring.watchdog import Watchdog, WatchLimits
+from mia.redaction import Redactor
 
 SCENE = Path(__file__).parents[1] / "watch_scene.py"
 QUICK = WatchLimits(hang_s=1.0, start_s=1.0, kill_after_s=0.3, repeat_s=0.6, disk_mb=1)

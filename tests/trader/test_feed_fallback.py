@@ -115,9 +115,14 @@ class Scene:
     async def until(self, condition: Callable[[], object], patience_s: float = 60.0) -> None:
         limit = time.monotonic() + patience_s
         while not condition():
-            assert time.monotonic() < limit, [*self.kept.of("kill"), *self.kept.switches]
+            assert time.monotonic() < limit, self.story()
             assert not self.task.done(), self.task
             await asyncio.sleep(0.02)
+
+    def story(self) -> list[str]:
+        """Say in few words what happened, for a failure."""
+        kills = [f"{cause.rule.value} {new.name}" for cause, _, new in self.kept.of("kill")]
+        return kills + [f"{s.left} {s.reason.value} {s.taken}" for s in self.kept.switches]
 
     async def _market(self) -> None:
         while True:

@@ -46,7 +46,7 @@ def figures(trades: Sequence[Trade]) -> dict[str, Any]:
         "profit_factor": number(statistics.profit_factor(net)) if n else None,
         "expectancy_r": number(r.mean()) if len(r) else None,
         "expectancy_r_95": [number(x) for x in interval],
-        "slippage": number(np.mean([trade["slippage"] or 0.0 for trade in trades])) if n else None,
+        "slippage": number(float(np.mean([t["slippage"] or 0.0 for t in trades]))) if n else None,
     }
 
 

@@ -1,6 +1,14 @@
-import pytest
+import signal
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 
-from mia.core.redaction import Redactor, secrets_of
+import pytest
+import typer
+
+from mia.command_line import run_app
+from mia.errors import RiskHalt
+from mia.redaction import Redactor, secrets_of
 
 REDACT = Redactor(["s3cr3t-value"])
 
@@ -45,6 +53,34 @@ def test_ordinary_words_stay(text: str) -> None:
 def test_names_of_variables_tell_which_values_are_secret() -> None:
     environment = {"MIA_ALERTS__DISCORD_WEBHOOK": "a", "GITHUB_TOKEN": "b", "HOME": "c"}
     assert secrets_of(environment) == ["a", "b"]
+
+
+def test_the_one_line_that_ends_a_command_shows_no_secret(capsys, monkeypatch) -> None:
+    monkeypatch.setenv("BROKER_PASSWORD", "canary-0815")
+    app = typer.Typer()
+
+    @app.command()
+    def fail() -> None:
+        raise RiskHalt("trading stopped: cannot log in with canary-0815 as U7654321")
+
+    monkeypatch.setattr("sys.argv", ["mia"])
+    with restored_signals(), pytest.raises(SystemExit) as caught:
+        run_app(app, "mia")
+    assert caught.value.code == 6
+    assert capsys.readouterr().err == ("mia: trading stopped: cannot log in with *** as U***4321\n")
+
+
+@contextmanager
+def restored_signals() -> Iterator[None]:
+    numbers = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(number) for number in numbers]
+    hook = sys.unraisablehook
+    try:
+        yield
+    finally:
+        for number, handler in zip(numbers, before, strict=True):
+            signal.signal(number, handler)
+        sys.unraisablehook = hook
 
 
 def test_a_short_secret_does_not_cover_ordinary_words() -> None:
