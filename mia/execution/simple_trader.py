@@ -13,20 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mia._fast import market_state
-from mia.config.instruments import instrument
 from mia.config.limits import EffectiveLimits
 from mia.config.method import Gate, Group
 from mia.core.bar_records import bars_of
 from mia.core.base_types import Block, ExitReason, TradeBlock, TradingState
 from mia.core.protocols import EventSink, SignalFilter
-from mia.core.trading_types import BracketOrder, Context, Decision
+from mia.core.trading_types import Context, Decision
 from mia.data.contracts import parse_contract
 from mia.errors import DataError, OrderRefused
 from mia.execution.cycle_plugs import NoVix, SimulatedMatching, VixSource
-from mia.execution.open_position import Position, trade_id
+from mia.execution.open_position import Position
 from mia.execution.position_keeper import PositionKeeper
 from mia.execution.refused_trades import RefusedTrades
-from mia.execution.stage_times import CycleTimes
 from mia.features.context import context_of
 from mia.features.options_handover import SnapshotSource, give_options
 from mia.strategies.proposals import group
@@ -99,7 +97,6 @@ class SimpleTrader(PositionKeeper):
         self.generator = SignalGenerator(limits, self.risk, groups, model)
         self.vix = vix or NoVix()
         self.contract = ""
-        self.times: CycleTimes | None = None
         self._news_window = news_window
         self._options = options
         self._refused = refused
@@ -396,46 +393,3 @@ class SimpleTrader(PositionKeeper):
             self._refuse(outcome, context, refusal)
         if not outcome.accepted and self._refused is not None:
             self._refused.follow(outcome, context)
-
-    def _submit(self, decision: Decision, context: Context) -> OrderRefused | None:
-        """Send a decision's bracket; return why it was not sent, if it was not."""
-        proposal = decision.proposal
-        name = trade_id(decision)
-        position = Position(
-            name,
-            decision,
-            context,
-            instrument(decision.symbol).tick_value,
-            proposal.valid_bars,
-        )
-        order = BracketOrder(
-            name,
-            decision.symbol,
-            decision.contract,
-            proposal.side,
-            decision.quantity,
-            proposal.entry_type,
-            proposal.entry,
-            proposal.stop,
-            proposal.target,
-            context.ts,
-        )
-        self.kill_switch.record_order(context.ts)
-        # It must be known before anything of it can be filled.
-        self.position = position
-        self.sink.publish("sent", position)
-        began = time.perf_counter_ns()
-        try:
-            self.broker.submit(order)
-        except OrderRefused as refusal:
-            self.position = None
-            return refusal
-        finally:
-            if self.times is not None:
-                self.times.orders.add(time.perf_counter_ns() - began)
-        return None
-
-    def _refuse(self, decision: Decision, context: Context, refusal: OrderRefused) -> None:
-        self.sink.publish("refused", (decision, refusal))
-        if refusal.counts:
-            self.kill_switch.record_reject(context.ts, context.session_id)
