@@ -121,6 +121,7 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "data synth",
         "gateway",
         "kill",
+        "optimize",
         "options import",
         "options levels",
         "options show",

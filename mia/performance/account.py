@@ -142,9 +142,9 @@ def _journal(
 
 def _sessions(first: int, last: int) -> Iterable[int]:
     """Return the sessions whose trading a run has met."""
-    ends = [int(calendar.session_id(ts)) for ts in (first, max(first, last))]
-    days = calendar.trading_days(*ends)
-    table = calendar.session_table(*ends)
+    start, end = (int(calendar.session_id(ts)) for ts in (first, max(first, last)))
+    days = calendar.trading_days(start, end)
+    table = calendar.session_table(start, end)
     shared = np.minimum(table["t_end"], last) - np.maximum(table["t_open"], first)
     met = table["session_id"][shared >= MET_NS]
     return [int(sid) for sid in days if sid in met]
