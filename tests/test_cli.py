@@ -120,10 +120,17 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "data info",
         "data sides",
         "data synth",
+        "doctor",
         "gateway",
         "kill",
         "metrics",
+        "ml promote",
+        "ml report",
+        "ml rollback",
+        "ml status",
+        "ml train",
         "monitor",
+        "optimize",
         "options import",
         "options levels",
         "options show",
@@ -135,6 +142,7 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "snapshots query",
         "snapshots show",
         "trade",
+        "watch",
     ]
 
 

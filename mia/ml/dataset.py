@@ -13,12 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from mia.core.base_types import FEATURE_NAMES
 from mia.core.trading_types import ClosedTrade, Decision
-from mia.data.files import reading
 from mia.errors import DataError
 from mia.ml.inputs import WIDTH, recorded_vector
 from mia.ml.uniqueness import average_uniqueness
@@ -215,6 +213,11 @@ def read_run(folder: Path) -> LabelledTrades:
 def _table(path: Path) -> list[dict[str, Any]]:
     if not path.is_file():
         raise DataError(f"{path} is missing: name a folder that `mia backtest --out` wrote")
+    # Not for a trader, which reads no tables: its start would wait for them.
+    import pyarrow.parquet as pq
+
+    from mia.data.files import reading
+
     with reading(path):
         rows: list[dict[str, Any]] = pq.read_table(path).to_pylist(maps_as_pydicts="strict")
     return rows
@@ -259,8 +262,10 @@ def read_snapshots(folder: Path) -> LabelledTrades:
 def _lines(folder: Path, kind: str) -> Iterator[dict[str, Any]]:
     """Yield records of a kind, each trade's last one only once."""
     for path in sorted(folder.glob(f"*_{kind}.jsonl")):
-        with reading(path):
+        try:
             text = path.read_bytes()
+        except OSError as error:
+            raise DataError(f"cannot read {path}: {error.strerror}") from None
         for line in text.split(b"\n"):
             try:
                 record = json.loads(line)

@@ -13,7 +13,7 @@ LEFT, RIGHT, TOP, BOTTOM = 62.0, 12.0, 12.0, 26.0
 CELL_WIDTH, CELL_HEIGHT = 88.0, 34.0
 SIDE = 128.0
 TITLE = 20.0
-STRONGEST = 0.6
+STRONGEST = 0.45
 """Opacity of the cell that is farthest from zero."""
 
 
