@@ -20,7 +20,7 @@ from mia.monitoring.dead_man import DeadManPing
 from mia.monitoring.discord_sender import DiscordSender
 from mia.monitoring.kill_hand import KillHand
 from mia.monitoring.performance_tracker import Thresholds
-from mia.monitoring.trader_life import Life
+from mia.monitoring.trader_life import Life, Sight
 from mia.monitoring.watch_beat import LOCK
 from mia.monitoring.watchdog import Watchdog, WatchLimits
 from mia.redaction import Redactor
@@ -32,6 +32,7 @@ PLACE = "alerts.position"
 
 STEP_S = 0.25
 _FAREWELL_S = 20.0
+_LINGER_S = 600.0
 
 
 class WatchProcess:
@@ -53,7 +54,7 @@ class WatchProcess:
     """
 
     def __init__(self, state_dir: Path, loaded: LoadedSettings, redact: Redactor) -> None:
-        self._loaded = loaded
+        self._loaded, self._path = loaded, state_dir
         state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._stop = threading.Event()
         self._said: set[str] = set()
@@ -124,7 +125,8 @@ class WatchProcess:
         Parameters
         ----------
         with_trader : bool
-            End as well when a trader that was seen has ended in order.
+            End as well when a trader that was seen has ended in order, or died ten minutes ago
+            with nothing open.
         """
         seen = False
         try:
@@ -133,7 +135,7 @@ class WatchProcess:
                 sight = self.watchdog.sight
                 life = Life.ABSENT if sight is None else sight.life
                 seen = seen or life is not Life.ABSENT
-                if with_trader and seen and life is Life.ABSENT:
+                if with_trader and self._is_over(sight, seen):
                     break
                 self._stop.wait(STEP_S)
             self._step()
@@ -142,6 +144,15 @@ class WatchProcess:
             if self.discord is not None and not self.discord.close(_FAREWELL_S):
                 log.warning("alerts still wait; the next watchdog sends them")
             self._stack.close()
+
+    def _is_over(self, sight: Sight | None, seen: bool) -> bool:
+        """Tell whether a watchdog that came with a trader may go: nothing is at risk any more."""
+        if sight is None or not self._path.is_dir():
+            return not self._path.is_dir()
+        if sight.life is Life.DIED and not sight.exposure:
+            # It was told; whoever starts a trader again gets another watchdog with it.
+            return self.watchdog.trouble_s >= _LINGER_S
+        return seen and sight.life is Life.ABSENT
 
     def _step(self) -> None:
         try:

@@ -137,6 +137,11 @@ class Watchdog:
         self.system.poll(now)
 
     @property
+    def trouble_s(self) -> float:
+        """Seconds for which the trader hangs or has been dead, 0 if it does neither."""
+        return 0.0 if self.is_well else time.monotonic() - self._since
+
+    @property
     def is_well(self) -> bool:
         """Whether nobody outside needs to worry: no trader hangs or has died."""
         return self.sight is not None and self.sight.life not in _TROUBLE

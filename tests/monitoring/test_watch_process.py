@@ -1,4 +1,5 @@
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -132,3 +133,14 @@ def test_a_webhook_is_refused_where_others_could_read_it(tmp_path, where: str) -
     said = (tmp_path / "watch.said").read_text()
     assert TOKEN not in said
     assert "chmod 600" in said if where == "open file" else "has no place" in said
+
+
+@pytest.mark.slow
+def test_a_watchdog_that_came_with_a_trader_goes_when_its_directory_does(tmp_path) -> None:
+    state = tmp_path / "state"
+    with DiscordServer(50, 0.2) as server, watch(state, server.url, "--with-trader") as process:
+        wait((state / "watch.beat").exists)
+        time.sleep(1.0)
+        assert process.poll() is None
+        shutil.rmtree(state)
+        assert process.wait(60) == 0
