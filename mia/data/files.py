@@ -10,8 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from mia.errors import DataError
 
 if sys.platform == "win32":
@@ -29,12 +27,23 @@ def writing(path: Path) -> Iterator[None]:
         raise DataError(f"cannot write {path}: {reason(error)}") from None
 
 
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what reading a file may raise; of pyarrow only if somebody has loaded it."""
+    arrow = sys.modules.get("pyarrow")
+    return (
+        OSError,
+        UnicodeDecodeError,
+        csv.Error,
+        *(() if arrow is None else (arrow.ArrowException,)),
+    )
+
+
 @contextmanager
 def reading(path: Path) -> Iterator[None]:
     """Turn a failure to read below into a `DataError` that names `path`."""
     try:
         yield
-    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+    except _failures() as error:
         raise DataError(f"cannot read {path}: {reason(error)}") from None
 
 
