@@ -18,17 +18,8 @@ else:
     import fcntl
 
 
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Turn a failure to write below into a `DataError` that names `path`."""
-    try:
-        yield
-    except (OSError, pa.ArrowException) as error:
-        raise DataError(f"cannot write {path}: {reason(error)}") from None
-
-
 def _failures() -> tuple[type[Exception], ...]:
-    """Return what reading a file may raise; of pyarrow only if somebody has loaded it."""
+    """Return what a file may raise; of pyarrow only if somebody has loaded it."""
     arrow = sys.modules.get("pyarrow")
     return (
         OSError,
@@ -36,6 +27,15 @@ def _failures() -> tuple[type[Exception], ...]:
         csv.Error,
         *(() if arrow is None else (arrow.ArrowException,)),
     )
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn a failure to write below into a `DataError` that names `path`."""
+    try:
+        yield
+    except _failures() as error:
+        raise DataError(f"cannot write {path}: {reason(error)}") from None
 
 
 @contextmanager
