@@ -29,7 +29,7 @@ from mia.trader.live_parts import LiveOptions
 from mia.trader.start_up import StartUp
 
 ACCOUNT = "DU1234567"
-FIXED = ("feed=ibkr", "backup.every_h=0")
+FIXED = ("feed=ibkr", "backup.every_h=0", "alerts.watchdog=false")
 
 
 def say(event: str, **more: object) -> None:
