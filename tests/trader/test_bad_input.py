@@ -87,7 +87,8 @@ def trade(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 
 def at(port: int, account: str = ACCOUNT, *more: str) -> list[str]:
     """Options for the trader on a gateway."""
-    settings = (f"ibkr.port={port}", f"ibkr.account={account}", "feed=ibkr", *more)
+    fixed = ("feed=ibkr", "alerts.watchdog=false")
+    settings = (f"ibkr.port={port}", f"ibkr.account={account}", *fixed, *more)
     return ["--config", "paper", *(word for pair in settings for word in ("--set", pair))]
 
 
