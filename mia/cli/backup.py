@@ -30,7 +30,10 @@ _UNITS = {"s": 1, "m": 60, "h": 3600}
 def backup_run(
     place: PlaceArgument,
     state: Annotated[
-        Path, typer.Option(envvar="MIA_STATE_DIR", help="State directory of the trader.")
+        Path,
+        typer.Option(
+            "--state", "--state-dir", envvar="MIA_STATE_DIR", help="State directory of the trader."
+        ),
     ],
     store: Annotated[Path | None, typer.Option(help="Store to back up too.")] = None,
     settings: Annotated[

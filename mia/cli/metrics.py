@@ -8,7 +8,10 @@ import typer
 
 def metrics(
     state: Annotated[
-        Path, typer.Option(envvar="MIA_STATE_DIR", help="State directory of the trader.")
+        Path,
+        typer.Option(
+            "--state", "--state-dir", envvar="MIA_STATE_DIR", help="State directory of the trader."
+        ),
     ],
     address: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 9464,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 ml = typer.Typer(no_args_is_help=True, help="Models that filter proposals.")
 
 StateOption = Annotated[
-    Path | None, typer.Option("--state-dir", help="State directory of a trader.")
+    Path | None, typer.Option("--state-dir", "--state", help="State directory of a trader.")
 ]
 RunOption = Annotated[
     Path | None, typer.Option("--run", help="Folder of a run that `mia backtest --out` wrote.")

@@ -184,7 +184,10 @@ def _print(comparison: dict[str, Any], divergence: dict[str, Any]) -> None:
 @report.command("day")
 def day(
     state: Annotated[
-        Path, typer.Option(envvar="MIA_STATE_DIR", help="State directory of the trader.")
+        Path,
+        typer.Option(
+            "--state", "--state-dir", envvar="MIA_STATE_DIR", help="State directory of the trader."
+        ),
     ],
     session: Annotated[
         int | None, typer.Option(help="As in 20251118; the newest with an event otherwise.")

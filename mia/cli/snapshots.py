@@ -19,7 +19,8 @@ FOLDER = "snapshots"
 snapshots = typer.Typer(no_args_is_help=True, help="Snapshots of trades and decisions.")
 
 StateOption = Annotated[
-    Path, typer.Option("--state", help="State directory of the trader that wrote them.")
+    Path,
+    typer.Option("--state", "--state-dir", help="State directory of the trader that wrote them."),
 ]
 TypeOption = Annotated[
     list[str] | None, typer.Option("--type", help="Only this type; may be given several times.")

@@ -67,6 +67,7 @@ def _parse(arguments: list[str]) -> _Request:
     parser.add_argument("action", choices=("halt", "flatten", "status", "reset"))
     parser.add_argument(
         "--state",
+        "--state-dir",
         metavar="DIR",
         default=os.environ.get("MIA_STATE_DIR"),
         help="the trader's state directory (default: MIA_STATE_DIR)",

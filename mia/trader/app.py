@@ -41,7 +41,8 @@ def trade(
         "results/demo"
     ),
     state: Annotated[
-        Path | None, typer.Option(help="State directory; live.state_dir otherwise.")
+        Path | None,
+        typer.Option("--state", "--state-dir", help="State directory; live.state_dir otherwise."),
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Everything up to the last gate; send nothing.")
