@@ -42,6 +42,7 @@ MODULES = (
     "tick_buffer",
     "timeframes",
     "touches",
+    "trees",
     "vwap",
 )
 

@@ -17,6 +17,7 @@ from mia.config.settings import LoadedSettings
 from mia.core import sessions
 from mia.core.bar_records import bars_of
 from mia.core.base_types import BarBlock, Block
+from mia.core.protocols import EventSink
 from mia.data.calendar import NewsCalendar
 from mia.data.contracts import parse_contract
 from mia.data.tape import Tape, count_rows
@@ -25,7 +26,10 @@ from mia.execution.assembly import fit_settings, market_state, simulated_trader
 from mia.execution.cycle_plugs import VixSource
 from mia.execution.simple_trader import SimpleTrader
 from mia.features.feature_calculator import feature_columns
-from mia.features.options_feed import SnapshotTape, give_options
+from mia.features.options_feed import SnapshotTape
+from mia.features.options_handover import give_options
+from mia.ml.model_filter import ModelFilter, Note, no_notes
+from mia.ml.registry import Registry
 from mia.performance.identity import identity
 from mia.performance.lookahead import Observation, Violation, check_lookahead, sample_cuts
 from mia.performance.recorder import RunRecord
@@ -52,12 +56,18 @@ class Inputs:
         Snapshots of option chains.
     chains_sha256 : str, optional
         Hash of what the snapshots are made from.
+    models : Path, optional
+        Folder whose registry says which model decides or is watched; nothing is changed in it.
+    note : callable
+        Told what a model is in use, and why one is not.
     """
 
     vix: VixSource | None = None
     news: NewsCalendar | None = None
     chains: SnapshotTape | None = None
     chains_sha256: str | None = None
+    models: Path | None = None
+    note: Note = no_notes
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,34 @@ class Run:
     open_at_end: bool
 
 
+def known_inputs(store: Path | None, vix: Path | None = None) -> Inputs:
+    """Return the VIX and the economic calendar of a store, where it has them.
+
+    Parameters
+    ----------
+    store : Path, optional
+    vix : Path, optional
+        File of VIX levels, in the place of the store's.
+
+    Raises
+    ------
+    DataError
+        If one cannot be read.
+    """
+    from mia.data.importers.reading import ImportLog
+    from mia.data.importers.vix import read
+    from mia.data.index_levels import LevelSeries, load_levels
+
+    levels = news = None
+    if store is not None:
+        levels = load_levels(store, "VIX")
+        held = NewsCalendar.load(store)
+        news = held if held.spans else None
+    if vix is not None:
+        levels = LevelSeries(read(vix, ImportLog()))
+    return Inputs(levels, news)
+
+
 def _no_progress(done: int, total: int) -> None:
     """Show nothing."""
 
@@ -95,9 +133,26 @@ def _news(inputs: Inputs) -> NewsWindow:
     return window
 
 
+def _model_facts(model: ModelFilter) -> dict[str, Any]:
+    """Say which model a run had, and whether it stepped back."""
+    return {"stage_at_end": model.stage, "sha256": model.model, "asked": model.asked}
+
+
 def _fingerprint(ts: int, row: np.void) -> str:
     # A hash instead of two kilobytes: years of rows must fit into memory.
     return f"row of the bar closed at {ts}: {hashlib.blake2b(row.tobytes()).hexdigest()[:32]}"
+
+
+class _Both:
+    """Hands events to the record of a run and to the model that is judged by them."""
+
+    def __init__(self, record: RunRecord, model: ModelFilter) -> None:
+        self._record, self._model = record, model
+
+    def publish(self, topic: str, event: object) -> None:
+        """Hand on an event."""
+        self._record.publish(topic, event)
+        self._model.publish(topic, event)
 
 
 class Backtest:
@@ -129,6 +184,7 @@ class Backtest:
         self._plan = fit_settings(loaded, tape.width_s, options=self._inputs.chains is not None)
         self._record_rows = record_rows
         self._send = send
+        self._model: ModelFilter | None = None
 
     def make_trader(self, record: RunRecord, *, rows: bool = False) -> SimpleTrader:
         """Make a fresh cycle that reports to `record`."""
@@ -136,12 +192,20 @@ class Backtest:
         state = market_state(
             self._plan, tape.first_session, tape.last_session, tape.width_s, record=rows
         )
+        sink: EventSink = record
+        model = None
+        if self._inputs.models is not None:
+            registry = Registry(self._inputs.models)
+            model = ModelFilter(registry, self._inputs.note, writes=False)
+            sink = _Both(record, model)
+        self._model = model
         return simulated_trader(
             self._plan,
             state,
-            record,
+            sink,
             vix=self._inputs.vix,
             news_window=_news(self._inputs),
+            model=model,
             options=None if self._inputs.chains is None else self._inputs.chains.cursor(),
             send=self._send,
         )
@@ -185,6 +249,7 @@ class Backtest:
                 vix_known=self._inputs.vix is not None,
                 calendar_known=self._inputs.news is not None,
                 chains_sha256=self._inputs.chains_sha256,
+                **({} if self._model is None else {"model": _model_facts(self._model)}),
                 rejected_rows=trader.state.rejected,
                 open_at_end=trader.position is not None,
             ),

@@ -32,7 +32,6 @@ NO_EFFECT = frozenset(
     {
         "profile.tpo",
         "bars.reversal_ticks",
-        "ml.min_trades",
         "risk.max_positions",
     }
 )
@@ -48,7 +47,7 @@ WORDS = {
     "live.history": "a store for the warm-up, or none",
     "sierra.folder": "Sierra Chart's data folder",
     "iqfeed.symbol": "a symbol with `{contract}` in it, as `@{contract}` for `@ESZ25`",
-    "dashboard.names": "names and addresses with commas between, may be empty",
+    "dashboard.names": "further names and addresses of this machine, commas between, or none",
     "dashboard.token_file": "a file that only you can read, or none",
     "dashboard.certificate": "a PEM file, or none",
     "dashboard.key": "a PEM file, or none",

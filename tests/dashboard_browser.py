@@ -1,7 +1,6 @@
 """One Chromium for many tabs of a dashboard, and all that goes wrong in each of them."""
 
 import os
-import socket
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -24,13 +23,6 @@ FLAGS = (
     "--js-flags=--expose-gc",
 )
 WIDE, PHONE = (1440, 900), (390, 844)
-
-
-def free_port() -> int:
-    """Return a port of 127.0.0.1 that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def eventually(ask: Callable[[], Any], within: float, what: str) -> float:

@@ -1,6 +1,9 @@
 """A dashboard in a process of its own, a trader's frames at 10 Hz, and a browser that looks."""
 
+import os
 import shutil
+import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -8,15 +11,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from frame_cases import ShownFrames, frame
+from starlette.applications import Starlette
 
 from mia.core.frame import Frame
+from mia.data import state_files
+from mia.data.journal_reader import JournalReader
+from mia.execution.kill_commands import COMMAND_TAKEN
+from mia.monitoring.dashboard.app import create_app
+from mia.monitoring.dashboard.security import Security, new_token
 
+ENVIRONMENT = os.environ | {"PYTHONPATH": os.pathsep.join([str(Path(__file__).parent), *sys.path])}
 CHROMIUM = shutil.which("chromium")
 needs_chromium = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium on PATH")
 
@@ -46,30 +58,32 @@ class RunningDashboard:
     def login_url(self) -> str:
         return f"{self.url}/login#{self.token}"
 
-    def client(self, **options: Any) -> httpx.Client:
-        """Return a client that is logged in and asks as the dashboard's own page."""
-        client = httpx.Client(
-            base_url=self.url, headers={"origin": self.url}, timeout=30.0, **options
-        )
-        assert client.post("/login", json={"token": self.token}).status_code == 200
-        return client
+    @contextmanager
+    def client(self) -> Iterator[httpx.Client]:
+        """Open a client that is logged in and asks as the dashboard's own page."""
+        headers = {"origin": self.url}
+        with httpx.Client(base_url=self.url, headers=headers, timeout=60, verify=False) as client:
+            assert client.post("/login", json={"token": self.token}).status_code == 200
+            yield client
 
+    @cached_property
     def cookie(self) -> str:
-        """Return a Cookie header that is logged in."""
+        """A Cookie header that is logged in."""
         with self.client() as client:
             return "; ".join(f"{name}={value}" for name, value in client.cookies.items())
 
 
 @contextmanager
 def running_dashboard(
-    state_dir: Path, *options: str, token: str = ""
+    state_dir: Path, *options: str, token: str = "", environ: dict[str, str] | None = None
 ) -> Iterator[RunningDashboard]:
     """Start ``mia dashboard`` on a free port, and end it."""
     arguments = ["dashboard", "--state-dir", str(state_dir)]
     if "--port" not in options:
         arguments += ["--port", "0"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "mia.cli", *arguments, *options],
+        [sys.executable, "-W", "error", "-m", "mia.cli", *arguments, *options],
+        env={k: v for k, v in ENVIRONMENT.items() if k != "MIA_STATE_DIR"} | (environ or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -85,6 +99,39 @@ def running_dashboard(
     finally:
         process.kill()
         process.communicate()
+
+
+@dataclass
+class ServedDashboard(RunningDashboard):
+    """One that runs in a thread of the test."""
+
+    app: Starlette
+
+
+@contextmanager
+def served_dashboard(state_dir: Path, **options: Any) -> Iterator[ServedDashboard]:
+    """Serve the application from a thread; `options` are those of `create_app`."""
+    token = new_token()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host = f"127.0.0.1:{listener.getsockname()[1]}"
+        app = create_app(state_dir, Security(token, frozenset({host})), **options)
+        config = uvicorn.Config(
+            app,
+            log_config=None,
+            server_header=False,
+            ws_per_message_deflate=False,
+            timeout_graceful_shutdown=1,
+        )
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.01)
+            yield ServedDashboard(None, f"http://{host}", token, [], app)  # type: ignore[arg-type]
+        finally:
+            server.should_exit = True
+            thread.join()
 
 
 class Trader:
@@ -122,6 +169,34 @@ class Trader:
     def __exit__(self, *error: object) -> None:
         self.die()
         self.shown.__exit__(None, None, None)
+
+
+@contextmanager
+def obedient_trader(state: Path, mode: str = "paper") -> Iterator[subprocess.Popen[str]]:
+    """Start `obedient_trader.py`, and kill it in the end."""
+    with subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("obedient_trader.py")), str(state), mode],
+        stdout=subprocess.PIPE,
+        text=True,
+        env=ENVIRONMENT,
+    ) as child:
+        try:
+            assert child.stdout is not None
+            assert child.stdout.readline() == "ready\n"
+            yield child
+        finally:
+            child.send_signal(signal.SIGCONT)
+            child.kill()
+
+
+def taken(state: Path) -> list[dict[str, Any]]:
+    """Return what the trader's journal says of the commands that it took.
+
+    A signal that comes after its file was taken counts as a halt of its own; it is left out.
+    """
+    with JournalReader(state / state_files.JOURNAL) as reader:
+        events = [event.payload for event in reader.events() if event.kind == COMMAND_TAKEN]
+    return [event for event in events if event["identity"] != "signal"]
 
 
 @contextmanager

@@ -1,19 +1,15 @@
 """A process that shows frames as a trader does, until it is killed; no trader behind them.
 
-``python tests/frame_feeder.py STATE_DIR [--hz HZ] [--count N]``. It holds the state directory's
-lock and leaves the note of a run, so that what reads it takes it for a trader. Each frame's last
-price, equity and sequence number follow from its number.
+``PYTHONPATH=.:tests python tests/frame_feeder.py STATE_DIR [--hz HZ] [--count N]``. It holds the
+state directory's lock and leaves the note of a run, so that what reads it takes it for a trader.
+Each frame's last price, equity and sequence number follow from its number.
 """
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
 import msgspec
-
-sys.path[:0] = [str(Path(__file__).parent), str(Path(__file__).parent.parent)]
-
 from frame_cases import LAST, ShownFrames, book, frame, screen_lines
 
 from mia.core.frame import Day

@@ -54,6 +54,10 @@ class IQConnect:
         Trades after which a level-1 connection is cut, one entry for each connection.
     stalls : dict of int to float
         Seconds for which nothing comes before a trade; once each.
+    no_history : bool
+        Lookups are refused.
+    ends_again : bool
+        A connection that comes after the end of the tape gets its last trade.
     upto : callable, optional
         Time (ns UTC) up to which the market has traded; all of it at once without one.
     missed : int
@@ -71,6 +75,7 @@ class IQConnect:
         self.refusing = False
         self.stalls: dict[int, float] = {}
         self._streams = 0
+        self.ends_again = self.no_history = False
         self.extra: dict[int, list[str]] = {}
         self.sent = 0
         self.chunk = 5000
@@ -155,6 +160,8 @@ class IQConnect:
         self._streams += 1
         ours = self._streams
         tape = rows(self.block)
+        if self.ends_again:
+            self.sent = min(self.sent, len(tape) - 1)
         total = sum(row[2] for row in tape[: self.sent])
         cut = self.drop_after.pop(0) if self.drop_after else None
         await self._send(writer, [self._update("P", fields, tape[self.sent - 1], total, "Cbav")])
@@ -230,6 +237,8 @@ class IQConnect:
             lines = ["LC,SPXC100,SPXC200,:,SPXP100,SPXP200,"]
         else:
             return [f"E,!SYNTAX_ERROR!,{command},"]
+        if self.no_history:
+            return [f"{name},E,Unauthorized user ID.,", f"{name},!ENDMSG!,"]
         if args[0] not in {self.symbol, "@ES", "SPX"}:
             return [f"{name},E,Invalid symbol.,", f"{name},!ENDMSG!,"]
         if not lines:

@@ -64,6 +64,9 @@ class MemoryJournal:
         self.broken = False
         self.on_append = lambda kind: None
 
+    def wake(self) -> None:
+        """Nothing to sync."""
+
     def append(
         self,
         kind: str,

@@ -10,8 +10,9 @@ import numpy as np
 from mia.backtest import Backtest, Run
 from mia.config.settings import LoadedSettings, load_settings
 from mia.core.base_types import BarBlock, Block, TradeBlock
+from mia.data.digest import digest
 from mia.data.synthetic.export import minute_bars
-from mia.data.tape import Tape, digest, synthetic_tape
+from mia.data.tape import Tape, synthetic_tape
 
 TRADES_PER_DAY = 20_000
 START = 20250310

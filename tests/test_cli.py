@@ -114,14 +114,23 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "backup verify",
         "calendar import",
         "config show",
+        "dashboard",
         "data collect",
         "data import",
         "data info",
         "data sides",
         "data synth",
+        "doctor",
         "gateway",
         "kill",
         "metrics",
+        "ml promote",
+        "ml report",
+        "ml rollback",
+        "ml status",
+        "ml train",
+        "monitor",
+        "optimize",
         "options import",
         "options levels",
         "options show",
@@ -133,6 +142,7 @@ def test_there_are_the_commands_that_the_page_speaks_of() -> None:
         "snapshots query",
         "snapshots show",
         "trade",
+        "watch",
     ]
 
 
@@ -629,7 +639,7 @@ def test_the_examples_of_the_page_run(run: Runner, tmp_path: Path) -> None:
     blocks = [block.split("\n", 1) for block in page.split("```")[1::2]]
     for info, text in blocks:
         kind, _, name = info.partition(" ")
-        if kind in {"csv", "jsonl"} and name:
+        if kind in {"csv", "jsonl", "toml"} and name:
             (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
             (tmp_path / name).write_text(text)
     lines = [line for info, text in blocks if not info for line in text.strip().splitlines()]
@@ -644,8 +654,9 @@ def test_the_examples_of_the_page_run(run: Runner, tmp_path: Path) -> None:
             path = [str(ROOT / word) if word.startswith("scripts/") else word for word in argv]
             code = process(*path)
             assert code.returncode == 0, (line, code.stderr)
-    # The gateway serves until it is interrupted: it has tests of its own.
-    named = {" ".join(command) for command in commands()} - {"gateway", "kill"} | {"kill status"}
+    # What serves until it is interrupted has tests of its own.
+    serving = {"gateway", "dashboard"}
+    named = {" ".join(command) for command in commands()} - serving - {"kill"} | {"kill status"}
     assert {" ".join(command) for command in ran} == named
 
 

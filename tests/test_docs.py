@@ -23,7 +23,7 @@ CODE = re.compile(r"`([a-z_]+)((?:\.\w+)+)(?: ?= ?([^`]+))?`")
 def named_settings(text):
     """Yield (key, value or None) of each setting that stands in code style."""
     for group, rest, value in CODE.findall(text):
-        if group in GROUPS and not rest.endswith((".md", ".py", ".toml")):
+        if group in GROUPS and not rest.endswith((".md", ".py", ".toml", ".json", ".ndjson")):
             yield group + rest, value or None
 
 

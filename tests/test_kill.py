@@ -320,7 +320,10 @@ def test_a_living_trader_obeys_within_a_moment_and_the_next_one_stays_stopped(
         result = kill("status", "--state", tmp_path)
         assert result.returncode == 0
         assert "COMMAND_FLATTEN (HALT_TRADING)" in result.stdout
-        assert kill("reset", "--state", tmp_path).returncode == 0
+        result = kill("reset", "--state", tmp_path)
+        assert result.returncode == 0
+        # A signal that came after the file was taken would halt again.
+        assert "signalled" not in result.stdout
     with process("-c", OBEDIENT, tmp_path, word="ready NORMAL"):
         pass
 

@@ -11,6 +11,10 @@ import timeit
 
 from ib_insync.client import Client
 
+from mia.core.base_types import OrderType
+from mia.core.broker_types import OrderTicket
+from mia.core.ibkr.backend import load_backend
+from mia.core.ibkr.order_forms import OrderForms
 from mia.core.ibkr.streams import Stream
 from mia.core.ibkr.wire_socket import GatewaySocket
 from mia.core.ibkr_connector import Endpoint, IbkrConnector
@@ -112,5 +116,41 @@ class TickByTick:
     def track_speedup(self):
         ours = asyncio.run(connector_seconds(self.data, 1_073_741_825))
         return library_seconds(self.data) / ours
+
+    track_speedup.unit = "x"
+
+
+class Bracket:
+    """The three messages of a bracket, filled in and as the client library encodes them."""
+
+    timeout = 120
+
+    def setup(self):
+        backend = load_backend()
+        client = backend.client(Nobody())
+        client.connState = client.CONNECTED
+        client._serverVersion = 176
+        self.forms = OrderForms(backend, client)
+        self.forms.prepare()
+        kinds = (OrderType.STOP, OrderType.STOP, OrderType.LIMIT)
+        self.legs = [
+            OrderTicket(7 + k, f"b:{k}", "ES", 1, "ESZ25", 1, 1, kind, 24_000, "DAY", "DU1")
+            for k, kind in enumerate(kinds)
+        ]
+
+    def seconds(self, encode):
+        def run():
+            for leg in self.legs:
+                encode(leg, "CME")
+
+        return min(timeit.repeat(run, timer=time.process_time, number=200, repeat=7)) / 200
+
+    def track_encoding(self):
+        return 1e6 * self.seconds(self.forms.encode)
+
+    track_encoding.unit = "us"
+
+    def track_speedup(self):
+        return self.seconds(self.forms.by_library) / self.seconds(self.forms.encode)
 
     track_speedup.unit = "x"

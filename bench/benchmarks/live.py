@@ -25,7 +25,7 @@ from mia.execution.trade_snapshotter import TradeSnapshotter
 from mia.features.context import context_of
 from mia.performance.recorder import RunRecord
 from mia.trader.live import LiveTrader
-from mia.trader.live_parts import LiveOptions
+from mia.trader.live_parts import LiveOptions, settle_collector
 
 
 class Clock:
@@ -240,7 +240,7 @@ def measure(market, instrumented=False):
             spans.watch(trader.journal, "append", "journal")
             spans.watch(trader.wire, "place", "encoding and sending")
         spans.watch(broker, "submit", "order path", ends=True)
-        asyncio.run(trader.run())
+        asyncio.run(trader.run(settle_collector))
         gateway.stdin.write("\n")
         gateway.stdin.flush()
         stamps = json.loads(gateway.stdout.readline())

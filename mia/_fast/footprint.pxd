@@ -11,7 +11,7 @@ cdef class Footprint:
     cdef int64_t[::1] _bid      # scratch of `split`
     cdef int64_t[::1] _ask
     cdef int64_t _split_low     # of the scratch: lowest price, ticks
-    cdef Py_ssize_t _split_rows # rows of it that hold a bar
+    cdef Py_ssize_t _split_rows     # rows of it that hold a bar
 
     cpdef void reset(self) noexcept nogil
     cdef int cover(self, int64_t low, int64_t high) except -1 nogil

@@ -106,10 +106,10 @@ cdef class Footprint:
 
     @property
     def closed(self):
-        """The newest bar that was closed: its lowest price, and copies of its columns from there up.
+        """The newest bar that was closed: its lowest price, and its columns from there up.
 
-        Sold at the bid and bought at the ask, int64, one row a tick; empty before the first, and
-        where a bar was too tall.
+        Sold at the bid and bought at the ask: copies, int64, one row a tick; empty before the
+        first, and where a bar was too tall.
         """
         cdef Py_ssize_t n = self._split_rows
         return (

@@ -17,7 +17,9 @@ from mia.cli import (
     health,
     kill,
     metrics,
+    ml,
     monitor,
+    optimize,
     options,
     report,
     snapshots,
@@ -35,6 +37,7 @@ app = typer.Typer(
 app.command()(backtest.backtest)
 app.command()(backtest.replay)
 app.command()(dashboard.dashboard)
+app.command()(optimize.optimize)
 app.command()(gateway.gateway)
 app.command()(metrics.metrics)
 app.command()(monitor.monitor)
@@ -52,6 +55,7 @@ data.data.command("collect")(collect.collect)
 app.add_typer(data.data, name="data")
 app.add_typer(data.calendar, name="calendar")
 app.add_typer(config.config, name="config")
+app.add_typer(ml.ml, name="ml")
 app.add_typer(options.options, name="options")
 app.add_typer(report.report, name="report")
 app.add_typer(snapshots.snapshots, name="snapshots")

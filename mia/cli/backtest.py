@@ -1,6 +1,7 @@
 """``mia backtest`` and ``mia replay``."""
 
 import json
+import sys
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +37,6 @@ from mia.command_line import (
 )
 
 if TYPE_CHECKING:
-    from mia.backtest import Inputs
     from mia.performance.lookahead import Violation
 
 SHOWN_TEXT = 300
@@ -71,6 +71,9 @@ def backtest(
         Path | None, typer.Option(help="Also write every closed bar's features to this file.")
     ] = None,
     vix: Annotated[Path | None, typer.Option(help="VIX history, Cboe daily or minutes.")] = None,
+    model: Annotated[
+        Path | None, typer.Option(help="Folder with models, made by `mia ml train`.")
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Decide everything, send no order, write no file.")
     ] = False,
@@ -87,7 +90,7 @@ def backtest(
 
     Example: mia backtest --synthetic --days 5 --out results/synthetic
     """
-    from mia.backtest import Backtest, replay
+    from mia.backtest import Backtest, known_inputs, replay
     from mia.config.settings import load_settings
     from mia.data import wire_tape
     from mia.performance.output import write_all
@@ -116,13 +119,16 @@ def backtest(
         tape = stack.enter_context(open_source(where, quiet))
         if as_wire:
             tape = wire_tape.as_wire(tape)
-        inputs = _inputs(where.folder(), vix)
+        inputs = known_inputs(where.folder(), vix)
         if chains is not None:
             inputs = replace(
                 inputs,
                 chains=open_chains(chains, tape),
                 chains_sha256=chains_digest(chains),
             )
+        if model is not None and loaded.settings.ml.use_model:
+            _say_in_sample(model, tape.first_session, quiet)
+            inputs = replace(inputs, models=model, note=_say_model)
         test = Backtest(loaded, tape, inputs, send=not dry_run)
         if check_lookahead:
             _report_lookahead(*test.check_lookahead(samples, seed), as_json)
@@ -140,21 +146,29 @@ def backtest(
         _print_summary(run.summary, None if dry_run else out)
 
 
-def _inputs(store: Path | None, vix: Path | None) -> "Inputs":
-    from mia.backtest import Inputs
-    from mia.data.calendar import NewsCalendar
-    from mia.data.importers.reading import ImportLog
-    from mia.data.importers.vix import read
-    from mia.data.index_levels import LevelSeries, load_levels
+def _say_model(level: str, text: str, facts: dict[str, Any]) -> None:
+    if text and level != "INFO":
+        print(f"{level.lower()}: {text}", file=sys.stderr)
 
-    levels = news = None
-    if store is not None:
-        levels = load_levels(store, "VIX")
-        held = NewsCalendar.load(store)
-        news = held if held.spans else None
-    if vix is not None:
-        levels = LevelSeries(read(vix, ImportLog()))
-    return Inputs(levels, news)
+
+def _say_in_sample(models: Path, first_session: int, quiet: bool) -> None:
+    """Say it if the run begins within what the model was trained on."""
+    from mia.errors import MiaError
+    from mia.ml.registry import Registry
+
+    registry = Registry(models)
+    try:
+        current = registry.current()
+        name = current.gate or current.shadow
+        last = registry.load(name).manifest["last_session"] if name else 0
+    except MiaError:
+        # The run itself refuses it, and says so.
+        return
+    if first_session <= last and not quiet:
+        print(
+            f"note: the model saw trades up to session {last}: what it does before is in sample",
+            file=sys.stderr,
+        )
 
 
 def _report_lookahead(violations: "list[Violation]", cuts: int, as_json: bool) -> None:

@@ -57,7 +57,7 @@ def dashboard(
         _path(chosen.certificate),
         _path(chosen.key),
         _path(chosen.token_file),
-        tuple(name for name in chosen.names.replace(",", " ").split()),
+        tuple(name for name in (chosen.names or "").replace(",", " ").split()),
     )
     number = serve(
         chosen_state(loaded, state_dir),

@@ -2,12 +2,16 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperGroup
 
 from mia.command_line import JsonOption, output_console
+from mia.errors import UsageError
+
+if TYPE_CHECKING:
+    from mia.performance.recorder import RunRecord
 
 SHOWN = 10
 SHOW = "show"
@@ -31,7 +35,9 @@ report = typer.Typer(
 
 @report.command(SHOW)
 def show(
-    folder: Annotated[Path, typer.Argument(help="Folder of a run.")],
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of a run, or state directory of an account.")
+    ],
     trials: Annotated[
         Path | None,
         typer.Option(help="Folder with one run per variant that was tried, for the deflation."),
@@ -39,16 +45,25 @@ def show(
     out: Annotated[
         Path | None, typer.Option(help="Write this page only, and leave the run as it is.")
     ] = None,
+    csv: Annotated[
+        Path | None, typer.Option(help="Also write the tables as CSV into this folder.")
+    ] = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compute summary.json and report.html of a run again from its tables.
 
+    Of an account nothing is written without --out or --csv.
+
     Example: mia report show results/a --trials results (the word show may be left out)
     """
+    from mia.performance.account import is_state_directory
     from mia.performance.report import write_report
     from mia.performance.results import result_file, staged, write_json
     from mia.performance.stored_run import read_run, read_variants
 
+    if is_state_directory(folder):
+        _show_account(folder, trials, out, csv, as_json)
+        return
     run = read_run(folder)
     if trials is None:
         summary = run.summarised()
@@ -63,14 +78,49 @@ def show(
             page = staging / "report.html"
             write_report(page, run.record, summary, run.bars, run.start_equity)
             write_json(staging / "summary.json", summary)
+    _write_csv(csv, run.record, summary)
+    _tell(summary, out if out is not None else folder / "report.html", as_json)
+
+
+def _show_account(
+    folder: Path, trials: Path | None, out: Path | None, csv: Path | None, as_json: bool
+) -> None:
+    from mia.performance.account import read_account
+    from mia.performance.report import write_report
+    from mia.performance.results import result_file
+
+    if trials is not None:
+        raise UsageError("--trials is about backtests: an account was traded once")
+    account = read_account(folder)
+    if out is not None:
+        empty: dict[str, list[int]] = {
+            name: [] for name in ("t_open", "open", "high", "low", "close")
+        }
+        with result_file(out):
+            write_report(out, account.record, account.summary, empty, account.start_equity)
+    _write_csv(csv, account.record, account.summary)
+    _tell(account.summary, out, as_json)
+
+
+def _write_csv(folder: Path | None, record: "RunRecord", summary: dict[str, Any]) -> None:
+    from mia.performance.results import results_folder
+    from mia.performance.tables_csv import write_tables
+
+    if folder is not None:
+        with results_folder(folder):
+            write_tables(folder, record, summary)
+
+
+def _tell(summary: dict[str, Any], page: Path | None, as_json: bool) -> None:
+    from mia.performance.wording import remarks
+
     if as_json:
         print(json.dumps(summary, indent=2, allow_nan=False))
         return
-    from mia.performance.wording import remarks
-
     for remark in remarks(summary):
         output_console().print(f"* {remark.text}", markup=False, highlight=False)
-    print(f"report: {out if out is not None else folder / 'report.html'}")
+    if page is not None:
+        print(f"report: {page}")
 
 
 @report.command("compare")

@@ -247,7 +247,7 @@ def open_chains(folder: Path, tape: "Tape") -> "SnapshotTape":
 def chains_digest(folder: Path) -> str:
     """Hash what an archive of chains holds."""
     from mia.data.chains import ChainArchive
-    from mia.data.tape import digest
+    from mia.data.digest import digest
 
     entries = ChainArchive(folder).entries()
     return digest([(entry.received_at, entry.kind, entry.sha256) for entry in entries])

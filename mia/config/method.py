@@ -355,6 +355,7 @@ class Ml(Group):
     """Progressive machine learning."""
 
     min_trades: Count = 100
+    use_model: bool = True
 
 
 class Account(Group):

@@ -170,7 +170,7 @@ class Dashboard(method.Group):
 
     host: str = "127.0.0.1"
     port: int = Field(8700, ge=0, le=65535)
-    names: str = ""
+    names: str | None = None
     token_file: str | None = None
     certificate: str | None = None
     key: str | None = None

@@ -46,13 +46,14 @@ class MarketCondition(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Day:
-    """Clock of a session, ns UTC."""
+    """Clock of a session, ns UTC; no open spans on a day without trading."""
 
     session_id: int
     t_open: int
     t_rth_open: int
     t_rth_close: int
     t_end: int
+    open_spans: tuple[tuple[int, int], ...]
 
 
 class MarketStatus:
@@ -157,10 +158,7 @@ class MarketStatus:
 
     def is_open(self, now: int) -> bool:
         """Whether the market trades by the calendar."""
-        day = self._of(now).session_id
-        return sessions.is_trading_day(day) and any(
-            start <= now < end for start, end in sessions.expected_intervals(day)
-        )
+        return any(start <= now < end for start, end in self._of(now).open_spans)
 
     def condition(self, now: int) -> MarketCondition:
         """Return what the market does now."""
@@ -195,8 +193,10 @@ class MarketStatus:
         if day is None or not day.t_open <= now < day.t_end:
             sid = sessions.session_id(now)
             row = sessions.session_table(sid, sid)[0]
-            names = ("session_id", "t_open", "t_rth_open", "t_rth_close", "t_end")
-            found = _Day(*(int(row[name]) for name in names))
+            names = ("t_open", "t_rth_open", "t_rth_close", "t_end")
+            spans = tuple(sessions.expected_intervals(sid))
+            opened, rth_open, rth_close, end = (int(row[name]) for name in names)
+            found = _Day(sid, opened, rth_open, rth_close, end, spans)
             if day is not None and found.t_open < day.t_open:
                 return found
             if day is not None:

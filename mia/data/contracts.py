@@ -16,6 +16,12 @@ MONTH_OF = {code: month for month, code in MONTH_CODES.items()}
 SETTLES = "t_rth_open"
 
 
+def third_friday(year: int, month: int) -> date:
+    """Return the day on which the contract of a month expires, unless the market is closed."""
+    first = date(year, month, 1)
+    return first + timedelta(days=(4 - first.weekday()) % 7 + 14)
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Contract:
     """A listed month, ordered by expiry.
@@ -39,8 +45,7 @@ class Contract:
     @property
     def last_session(self) -> int:
         """Session of the last trade: the third Friday, or the last cash day before it."""
-        first = date(self.year, self.month, 1)
-        day = first + timedelta(days=(4 - first.weekday()) % 7 + 14)
+        day = third_friday(self.year, self.month)
         while not calendar_table.cash_market_opens(calendar_table.to_session_id(day)):
             day -= timedelta(days=1)
         return calendar_table.to_session_id(day)

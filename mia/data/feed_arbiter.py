@@ -83,7 +83,7 @@ class ArbiterLimits:
     Attributes
     ----------
     age_s : float
-        How much older its newest trade may be than that of the other feed.
+        How long the other feed may have had trades that it has not.
     silent_seconds : int
         Seconds in succession with trades of the other feed and none of its own.
     apart_ticks : int
@@ -205,7 +205,7 @@ class FeedArbiter:
             self.counts["repeated"] += len(block) - len(part)
             if not len(part):
                 continue
-            feed.take(second, part)
+            feed.take(second, part, now)
             planned = self._planned
             if feed is self._followed and (planned is None or second < planned[0]):
                 out += self._hand_out(feed, second, part)
@@ -236,10 +236,10 @@ class FeedArbiter:
         out = self._compare(now)
         if self._planned is not None:
             out += self._at_boundary(now)
-        elif self._is_behind(self._followed, self._other):
-            text = f"its newest trade is older by more than {self._limits.age_s:g} s"
+        elif self._is_behind(self._followed, self._other, now):
+            text = f"the other has had trades that it has not for {self._limits.age_s:g} s"
             out += self._give_up(SwitchReason.AGE, text, now)
-        if self._is_behind(self._other, self._followed):
+        if self._is_behind(self._other, self._followed, now):
             self._other.ill_at = max(self._other.ill_at, now)
         if self._planned is None and self._followed is not self._primary:
             well = (
@@ -251,9 +251,9 @@ class FeedArbiter:
                 self._planned = newest + 2, deadline, now
         return out
 
-    def _is_behind(self, feed: WatchedFeed, other: WatchedFeed) -> bool:
-        # One that has not said a word yet is measured from the other's first one.
-        return other.watch.newest - (feed.watch.newest or other.watch.first) > self._limits.age_s
+    def _is_behind(self, feed: WatchedFeed, other: WatchedFeed, now: int) -> bool:
+        # By the clock: where trades are rare, one that comes first says nothing of the other feed.
+        return other.ahead_for(feed, now) > self._limits.age_s * SECOND_NS
 
     def _rests(self, now: int) -> bool:
         return now - self._switched_at < self._limits.dwell_s * SECOND_NS
@@ -306,7 +306,7 @@ class FeedArbiter:
         """Go over to the other feed if it is any better."""
         left, taken = self._followed, self._other
         left.ill_at = max(left.ill_at, now)
-        behind = self._is_behind(taken, left)
+        behind = self._is_behind(taken, left, now)
         lost = not left.up and taken.up
         if not taken.up or not taken.watch.newest or (behind and not lost):
             return []
@@ -328,7 +328,7 @@ class FeedArbiter:
         assert self._planned is not None
         boundary, deadline, since = self._planned
         active, target = self._followed, self._other
-        if not target.up or self._is_behind(target, active) or target.ill_at >= since:
+        if not target.up or self._is_behind(target, active, now) or target.ill_at >= since:
             self._planned = None
             return self._drain(active)
         if active.watch.newest < boundary and now < deadline:

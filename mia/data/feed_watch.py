@@ -36,14 +36,14 @@ class FeedWatch:
 
     Attributes
     ----------
-    first, newest : int
-        First and newest second, counted since 1970; 0 before the first trade.
+    newest : int
+        Newest second, counted since 1970; 0 before the first trade.
     """
 
     def __init__(self, near_ticks: int) -> None:
         self._near = near_ticks
         self._seconds: dict[int, FeedSecond] = {}
-        self.first = self.newest = 0
+        self.newest = 0
 
     def add(self, second: int, block: TradeBlock) -> None:
         """Take trades of one second."""
@@ -59,7 +59,6 @@ class FeedWatch:
             known.low, known.high = min(known.low, low), max(known.high, high)
             known.inside += inside
             known.quoted += count
-        self.first = self.first or second
         self.newest = max(self.newest, second)
         if len(self._seconds) > 2 * _KEPT:
             for old in [s for s in self._seconds if s < self.newest - _KEPT]:
@@ -103,6 +102,7 @@ class WatchedFeed:
         self.since = 0
         self.seen: Counter[tuple[int, int]] = Counter()
         self._numbered, self._hold_s = numbered, hold_s
+        self._heard: deque[tuple[int, int]] = deque(maxlen=_KEPT * 4)
         self._keys: dict[int, set[tuple[int, int]]] = {}
 
     def fresh(self, second: int, block: TradeBlock, seq: NDArray[np.int32]) -> TradeBlock:
@@ -120,10 +120,18 @@ class WatchedFeed:
                 del self._keys[old]
         return block if len(new) == len(block) else selected(block, np.array(new, np.int64))
 
-    def take(self, second: int, block: TradeBlock) -> None:
-        """Note what it said of a second."""
+    def take(self, second: int, block: TradeBlock, now: int) -> None:
+        """Note what it said of a second, at an instant (ns UTC)."""
+        if second > self.watch.newest:
+            self._heard.append((second, now))
         self.since = self.since or second + 1
         self.watch.add(second, block)
+
+    def ahead_for(self, rival: "WatchedFeed", now: int) -> int:
+        """Return for how long (ns) it has had trades of a second that the rival has not reached."""
+        while self._heard and self._heard[0][0] <= rival.watch.newest:
+            self._heard.popleft()
+        return now - self._heard[0][1] if self._heard else 0
 
     def trim(self, first: int) -> None:
         """Let go of what was kept of seconds before `first`, and of what is too old."""

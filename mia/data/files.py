@@ -10,8 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from mia.errors import DataError
 
 if sys.platform == "win32":
@@ -20,12 +18,23 @@ else:
     import fcntl
 
 
+def _failures() -> tuple[type[Exception], ...]:
+    """Return what a file may raise; of pyarrow only if somebody has loaded it."""
+    arrow = sys.modules.get("pyarrow")
+    return (
+        OSError,
+        UnicodeDecodeError,
+        csv.Error,
+        *(() if arrow is None else (arrow.ArrowException,)),
+    )
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn a failure to write below into a `DataError` that names `path`."""
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except _failures() as error:
         raise DataError(f"cannot write {path}: {reason(error)}") from None
 
 
@@ -34,7 +43,7 @@ def reading(path: Path) -> Iterator[None]:
     """Turn a failure to read below into a `DataError` that names `path`."""
     try:
         yield
-    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+    except _failures() as error:
         raise DataError(f"cannot read {path}: {reason(error)}") from None
 
 

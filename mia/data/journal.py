@@ -22,15 +22,7 @@ from mia.data import journal_schema
 from mia.data.journal_check import Quarantine, head_path, pack_head
 from mia.data.journal_disk import Reserve, sync_handle, write_at_start
 from mia.data.journal_open import checkpoint, insert, open_or_set_aside
-from mia.data.journal_schema import (
-    JournalEvent,
-    JournalHead,
-    JournalHealth,
-    Row,
-    encode,
-    link,
-    to_event,
-)
+from mia.data.journal_schema import JournalEvent, JournalHead, JournalHealth, Row
 from mia.data.process_lock import ProcessLock
 from mia.errors import JournalError, JournalUnavailable
 
@@ -196,7 +188,8 @@ class Journal:
         durable : bool
             Wait until loss of power cannot take it away.
         required : bool
-            For intents that add risk: raise unless the journal is well, and keep nothing.
+            For intents that add risk: raise unless the journal is well, and keep nothing. The sync
+            begins with `wake`, once the order has left, or within a second.
         with_next : bool
             Commit it in one transaction with the next event, without which it means nothing; one
             that does not follow is not waited for longer than a second.
@@ -214,7 +207,7 @@ class Journal:
         TypeError
             If the payload has no JSON form.
         """
-        data = encode(payload)
+        data = journal_schema.encode(payload)
         with self._lock:
             head = self._head
             if self._closed:
@@ -222,7 +215,7 @@ class Journal:
             if required and self.health is not JournalHealth.OK:
                 raise JournalUnavailable(self._trouble())
             seq = head.seq + 1
-            digest = link(seq, ts, kind, data, head.hash)
+            digest = journal_schema.link(seq, ts, kind, data, head.hash)
             row = (seq, ts, kind, data, digest)
             held = with_next and not durable and self.health is JournalHealth.OK
             if held:
@@ -236,9 +229,14 @@ class Journal:
             return seq
         if durable or self._strict:
             self._sync_up_to(seq, durable or required)
-        elif not self._wake.is_set():
-            self._wake.set()
+        elif not required:
+            self.wake()
         return seq
+
+    def wake(self) -> None:
+        """Let the second thread begin to sync; it would hold up an order that is being sent."""
+        if not self._wake.is_set():
+            self._wake.set()
 
     def sync(self) -> None:
         """Wait until everything appended so far is durable.
@@ -272,7 +270,7 @@ class Journal:
                     rows = [row for row in self._backlog if row[0] > after]
             if not rows:
                 return
-            yield from map(to_event, rows)
+            yield from map(journal_schema.to_event, rows)
             after = rows[-1][0]
 
     def close(self) -> None:

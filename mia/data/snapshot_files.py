@@ -38,6 +38,7 @@ class SnapshotType(StrEnum):
     POSITION_UPDATE = "POSITION_UPDATE"
     FINAL_RESULT = "FINAL_RESULT"
     POST_TRADE = "POST_TRADE"
+    REFUSED_RESULT = "REFUSED_RESULT"
 
 
 class SnapshotWriter:

@@ -1,7 +1,5 @@
 """Market data of a run, from a store, a file, or the synthetic market, as blocks in time order."""
 
-import hashlib
-import json
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -12,6 +10,7 @@ from pathlib import Path
 from mia.core import sessions
 from mia.core.base_types import BarBlock, Block
 from mia.data.contracts import is_contract, parse_contract
+from mia.data.digest import digest
 from mia.data.importers.contracts import IN_FILE_NAME
 from mia.data.importers.detect import READERS, detect, read_file
 from mia.data.importers.reading import (
@@ -93,11 +92,6 @@ class Tape:
     sessions: int
     blocks: Callable[[], Iterator[Block]]
     notes: tuple[str, ...] = ()
-
-
-def digest(*parts: object) -> str:
-    """Hash plain values in a canonical form."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def import_file(

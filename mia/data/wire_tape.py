@@ -7,7 +7,7 @@ wire therefore reads its tape through this projection.
 import itertools
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,11 @@ from numpy.typing import NDArray
 from mia.core import sessions
 from mia.core.aggressor import Aggressor
 from mia.core.base_types import MISSING_PRICE, BarBlock, Block, TradeBlock
-from mia.data.tape import Tape, digest
+from mia.data.digest import digest
 from mia.errors import DataError
+
+if TYPE_CHECKING:
+    from mia.data.tape import Tape
 
 SECOND_NS = 1_000_000_000
 
@@ -113,7 +116,7 @@ def wire_blocks(blocks: Iterable[Block]) -> Iterator[TradeBlock]:
         yield projection.project(block)
 
 
-def as_wire(tape: Tape) -> Tape:
+def as_wire(tape: "Tape") -> "Tape":
     """Return a tape as the wire shows it; its name and its hash say so.
 
     Raises

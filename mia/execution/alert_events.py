@@ -12,6 +12,7 @@ from mia.core.alert_file import AlertFile, AlertLevel
 from mia.core.base_types import TradingState
 from mia.core.broker_types import LinkState
 from mia.core.market_feed import FeedNotice, FeedNoticeKind
+from mia.data.feed_arbiter import FeedDoubt, FeedSwitch, SwitchReason
 from mia.execution.kill_switch import Cause, Rule
 from mia.execution.orders.states import Alarm, Trouble
 
@@ -76,10 +77,13 @@ class AlertEvents:
         self._state = TradingState.NORMAL
         self._takers: dict[str, Callable[[Any], None]] = {
             "alarm": self._alarm,
+            "backup": self._backup,
             "closed": self._closed,
             "command": self._command,
             "failed": self._failed,
             "feed": self._feed,
+            "feed_doubt": self._feed_doubt,
+            "feed_switch": self._feed_switch,
             "fill": self._fill,
             "hole": self._hole,
             "kill": self._kill,
@@ -159,6 +163,18 @@ class AlertEvents:
         level = _WARNING if notice.kind in _BAD_NOTICES else _INFO
         text = f"{name} {notice.kind.value}: {notice.text}"
         self.write(level, f"feed:{name}:{notice.kind.value}", text)
+
+    def _feed_switch(self, switch: FeedSwitch) -> None:
+        text = f"trades come from {switch.taken} now, no more from {switch.left}: {switch.text}"
+        back = switch.reason is SwitchReason.RECOVERED
+        self.write(_INFO if back else _WARNING, f"feed:switch:{switch.taken}", text)
+
+    def _feed_doubt(self, doubt: FeedDoubt) -> None:
+        self.write(_WARNING if doubt.doubted else _INFO, f"feed:doubt:{doubt.doubted}", doubt.text)
+
+    def _backup(self, outcome: Any) -> None:
+        if not outcome.good:
+            self.write(_WARNING, "backup", outcome.text)
 
     def _hole(self, hole: Any) -> None:
         self.write(_WARNING, "feed:hole", f"trades are missing, and no source has them: {hole}")

@@ -12,9 +12,10 @@ from mia.core.kernel_params import kernel_params
 from mia.core.protocols import EventSink, SignalFilter
 from mia.errors import ConfigError
 from mia.execution.cycle_plugs import VixSource
+from mia.execution.refused_trades import RefusedTrades
 from mia.execution.simple_trader import SimpleTrader
 from mia.execution.simulated_broker import SimulatedBroker
-from mia.features.options_feed import SnapshotSource
+from mia.features.options_handover import SnapshotSource
 from mia.strategies.proposals import group
 from mia.strategies.session_facts import NewsWindow, no_news_calendar
 
@@ -87,6 +88,16 @@ def market_state(
     return state
 
 
+def simulated_broker(plan: Plan) -> SimulatedBroker:
+    """Make a simulated exchange with the costs and fills of the settings."""
+    return SimulatedBroker(group(plan.groups, "cost", Cost), group(plan.groups, "fill", Fill))
+
+
+def followed_on_paper(plan: Plan, sink: EventSink) -> RefusedTrades:
+    """Make what follows on paper the proposals that only the model refuses."""
+    return RefusedTrades(lambda: simulated_broker(plan), plan.limits, plan.groups, sink)
+
+
 def simulated_trader(
     plan: Plan,
     state: MarketState,
@@ -106,16 +117,16 @@ def simulated_trader(
         False decides everything and sends nothing.
     """
     settings = plan.groups
-    broker = SimulatedBroker(group(settings, "cost", Cost), group(settings, "fill", Fill))
     return SimpleTrader(
         state,
-        broker,
+        simulated_broker(plan),
         plan.limits,
         settings,
         sink,
         vix=vix,
         news_window=news_window,
         model=model,
+        refused=None if model is None else followed_on_paper(plan, sink),
         options=options,
         send=send,
     )

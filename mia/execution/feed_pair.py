@@ -100,6 +100,7 @@ class FeedPair:
         self._from = 0
         self._broken = False
         self._waits_since = 0
+        self._is_down = False
         self.switches = 0
 
     @property
@@ -155,6 +156,8 @@ class FeedPair:
             now = self._now()
             self._deliver(self._arbiter.on_notice(name, notice, now), now)
         if name == before == self.followed:
+            if notice.kind is FeedNoticeKind.LINK_DOWN:
+                self._is_down = True
             self._sink.on_notice(notice)
 
     def beat(self) -> None:
@@ -201,9 +204,11 @@ class FeedPair:
                 "" if event.whole else "; some may be missing in between",
             )
             self._say.event("feed_switch", event)
-            # What the pair delivers can be trusted again, whatever was said of the other one.
-            text = f"trades come from {event.taken}"
-            self._sink.on_notice(FeedNotice(FeedNoticeKind.LINK_UP, text))
+            if self._is_down:
+                # What the pair delivers can be trusted again, whatever was said of the other one.
+                self._is_down = False
+                text = f"trades come from {event.taken}"
+                self._sink.on_notice(FeedNotice(FeedNoticeKind.LINK_UP, text))
             return
         log.warning("%s: %s", " and ".join(self.names), event.text)
         self._say.event("feed_doubt", event)

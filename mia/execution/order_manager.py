@@ -95,6 +95,8 @@ class OrderManager:
                 self.keeper.want(broken, "cancel", "its chain broke off")
                 self.keeper.ask_query(f"{name} broke off")
             raise
+        finally:
+            self._log.wake()
         for leg in bracket.legs.values():
             self.keeper.watch(leg)
 

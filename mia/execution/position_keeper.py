@@ -1,18 +1,21 @@
 """The bracket that a trading cycle has at work: its exits, its fills, and what they make."""
 
+import time
 from collections.abc import Mapping, Sequence
 
+from mia.config.instruments import instrument
 from mia.config.limits import EffectiveLimits
 from mia.config.method import Group
 from mia.core.base_types import ExitReason, OrderRole, TradingState
 from mia.core.protocols import EventSink
-from mia.core.trading_types import Context, Fill
-from mia.errors import BrokerError, DataError
+from mia.core.trading_types import BracketOrder, Context, Decision, Fill
+from mia.errors import BrokerError, DataError, OrderRefused
 from mia.execution.cycle_plugs import SimulatedMatching
 from mia.execution.exits import ExitRules, ExitTrade, MoveStop
 from mia.execution.kill_switch import Exposure, KillSwitch
-from mia.execution.open_position import Position
+from mia.execution.open_position import Position, trade_id
 from mia.execution.risk_manager import RiskManager, position_equivalents
+from mia.execution.stage_times import CycleTimes
 from mia.strategies.session_facts import SessionFacts
 from mia.strategies.trend_strategy import entry_is_void
 
@@ -28,8 +31,8 @@ class PositionKeeper:
     groups : mapping of str to Group
         Groups of the method by name.
     sink : EventSink
-        Told of ``position``, ``managed``, ``fill``, ``corrected``, ``closed``, ``unfilled``,
-        ``mark`` and ``kill``.
+        Told of ``sent`` before an order leaves, ``refused``, ``position``, ``managed``, ``fill``,
+        ``corrected``, ``closed``, ``unfilled``, ``mark`` and ``kill``.
 
     Attributes
     ----------
@@ -55,6 +58,7 @@ class PositionKeeper:
         )
         self.exit_rules = ExitRules(groups)
         self.position: Position | None = None
+        self.times: CycleTimes | None = None
         self._last_price = 0
 
     def collect(self) -> None:
@@ -142,6 +146,11 @@ class PositionKeeper:
             self.broker.cancel_entry(position.trade_id, fill.ts)
             position.bars_left = 0
 
+    def manage(self, context: Context, facts: SessionFacts) -> None:
+        """Judge the bracket at work at a primary close; nothing without one."""
+        if self.position is not None:
+            self._manage(self.position, context, facts)
+
     def _manage(self, position: Position, context: Context, facts: SessionFacts) -> None:
         ts = context.ts
         if position.entry_works:
@@ -174,3 +183,46 @@ class PositionKeeper:
         if trade is not None and position.open_quantity:
             self.sink.publish("position", (position, context))
         self.sink.publish("managed", position)
+
+    def _submit(self, decision: Decision, context: Context) -> OrderRefused | None:
+        """Send a decision's bracket; return why it was not sent, if it was not."""
+        proposal = decision.proposal
+        name = trade_id(decision)
+        position = Position(
+            name,
+            decision,
+            context,
+            instrument(decision.symbol).tick_value,
+            proposal.valid_bars,
+        )
+        order = BracketOrder(
+            name,
+            decision.symbol,
+            decision.contract,
+            proposal.side,
+            decision.quantity,
+            proposal.entry_type,
+            proposal.entry,
+            proposal.stop,
+            proposal.target,
+            context.ts,
+        )
+        self.kill_switch.record_order(context.ts)
+        # It must be known before anything of it can be filled.
+        self.position = position
+        self.sink.publish("sent", position)
+        began = time.perf_counter_ns()
+        try:
+            self.broker.submit(order)
+        except OrderRefused as refusal:
+            self.position = None
+            return refusal
+        finally:
+            if self.times is not None:
+                self.times.orders.add(time.perf_counter_ns() - began)
+        return None
+
+    def _refuse(self, decision: Decision, context: Context, refusal: OrderRefused) -> None:
+        self.sink.publish("refused", (decision, refusal))
+        if refusal.counts:
+            self.kill_switch.record_reject(context.ts, context.session_id)

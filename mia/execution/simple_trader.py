@@ -13,21 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mia._fast import market_state
-from mia.config.instruments import instrument
 from mia.config.limits import EffectiveLimits
 from mia.config.method import Gate, Group
 from mia.core.bar_records import bars_of
 from mia.core.base_types import Block, ExitReason, TradeBlock, TradingState
 from mia.core.protocols import EventSink, SignalFilter
-from mia.core.trading_types import BracketOrder, Context, Decision
+from mia.core.trading_types import Context, Decision
 from mia.data.contracts import parse_contract
 from mia.errors import DataError, OrderRefused
 from mia.execution.cycle_plugs import NoVix, SimulatedMatching, VixSource
-from mia.execution.open_position import Position, trade_id
+from mia.execution.open_position import Position
 from mia.execution.position_keeper import PositionKeeper
-from mia.execution.stage_times import CycleTimes
+from mia.execution.refused_trades import RefusedTrades
 from mia.features.context import context_of
-from mia.features.options_feed import SnapshotSource, give_options
+from mia.features.options_handover import SnapshotSource, give_options
 from mia.strategies.proposals import group
 from mia.strategies.session_facts import NewsWindow, SessionFacts, no_news_calendar
 from mia.strategies.session_hours import session_hours
@@ -53,13 +52,15 @@ class SimpleTrader(PositionKeeper):
     groups : mapping of str to Group
         Groups of the method by name.
     sink : EventSink
-        Told of ``session``, ``analysis``, ``decision``, ``sent``, ``refused``, ``fill``,
-        ``position``, ``managed``, ``closed``, ``unfilled``, ``mark``, ``block``, ``rows`` and
-        ``kill``.
+        Told of ``session``, ``sent`` before an order leaves, ``analysis`` and ``decision`` once it
+        has left, ``refused``, ``fill``, ``position``, ``managed``, ``closed``, ``unfilled``,
+        ``mark``, ``block``, ``rows`` and ``kill``.
     vix : VixSource
     news_window : callable
         See `mia.strategies.session_facts.NewsWindow`.
     model : SignalFilter, optional
+    refused : RefusedTrades, optional
+        Follows on paper what only the model refused.
     options : SnapshotSource, optional
         Snapshots of option chains.
     send : bool
@@ -85,6 +86,7 @@ class SimpleTrader(PositionKeeper):
         vix: VixSource | None = None,
         news_window: NewsWindow = no_news_calendar,
         model: SignalFilter | None = None,
+        refused: RefusedTrades | None = None,
         options: SnapshotSource | None = None,
         send: bool = True,
     ) -> None:
@@ -95,9 +97,9 @@ class SimpleTrader(PositionKeeper):
         self.generator = SignalGenerator(limits, self.risk, groups, model)
         self.vix = vix or NoVix()
         self.contract = ""
-        self.times: CycleTimes | None = None
         self._news_window = news_window
         self._options = options
+        self._refused = refused
         self._send = send
         self._end_min = group(groups, "gate", Gate).end_min
         self._contracts: dict[str, int] = {}
@@ -132,7 +134,7 @@ class SimpleTrader(PositionKeeper):
         except ValueError as error:
             raise DataError(f"{block.contract}: {error}") from error
 
-    def observe(self, block: TradeBlock) -> None:
+    def observe(self, block: Block) -> None:
         """Take a block of the past: the state learns from it, nothing is decided or matched.
 
         Raises
@@ -146,18 +148,41 @@ class SimpleTrader(PositionKeeper):
                 self._change_contract(block.contract)
             if self._options is not None:
                 give_options(state, self._options, block)
-            columns = (block.ts_event, block.price, block.size, block.aggressor_side)
-            start, n = 0, len(block)
             state.wake = 0
-            while start < n:
-                start = state.advance(*columns, start)
-                if state.events & market_state.ROWS:
-                    self.sink.publish("rows", state.take_rows())
+            if isinstance(block, TradeBlock):
+                self._observe_trades(block)
+            else:
+                self._observe_bars(bars_of(block))
         except ValueError as error:
             raise DataError(f"{block.contract}: {error}") from error
+
+    def _observe_trades(self, block: TradeBlock) -> None:
+        state = self.state
+        columns = (block.ts_event, block.price, block.size, block.aggressor_side)
+        start, n = 0, len(block)
+        while start < n:
+            start = state.advance(*columns, start)
+            self._take_rows()
         if n:
             self._last_price = int(block.price[-1])
             self._last_ts = int(block.ts_event[-1])
+
+    def _observe_bars(self, bars: NDArray[np.void]) -> None:
+        start, n = 0, len(bars)
+        while start < n:
+            start = self.state.advance_bars(bars, start)
+            self._take_rows()
+        if n:
+            self._last_price = int(bars["close"][-1])
+            self._last_ts = int(bars["t_close"][-1])
+
+    def _take_rows(self) -> None:
+        if self.state.events & market_state.ROWS:
+            self.sink.publish("rows", self.state.take_rows())
+
+    def _wake(self) -> int:
+        """Return what to stop at: every close while something is managed, else setups."""
+        return _BUSY_WAKE if self.position is not None or self._refused else _IDLE_WAKE
 
     def _change_contract(self, contract: str) -> None:
         if self.position is not None and self.contract:
@@ -167,6 +192,8 @@ class SimpleTrader(PositionKeeper):
                 position.exit_reason = ExitReason.SESSION_END
             self.broker.close_out(position.trade_id, self._last_ts, self._last_price)
             self.collect()
+        if self._refused and self.contract:
+            self._refused.close_out(self._last_ts, self._last_price)
         ordinal = self._contracts.setdefault(contract, len(self._contracts))
         settles = 0 if self._options is None else parse_contract(contract).expiry
         self.state.set_contract(ordinal, settles)
@@ -179,12 +206,11 @@ class SimpleTrader(PositionKeeper):
         times = self.times
         while start < n:
             began = 0 if times is None else time.perf_counter_ns()
+            state.wake = self._wake()
             if self.position is None:
-                state.wake = _IDLE_WAKE
                 stop = state.advance(*columns, start)
             else:
                 # What is held is looked at every second, not at closes only.
-                state.wake = _BUSY_WAKE
                 second = int(block.ts_event[start]) // _SECOND_NS
                 self.check(second * _SECOND_NS)
                 after = block.ts_event[start:].searchsorted((second + 1) * _SECOND_NS)
@@ -209,7 +235,7 @@ class SimpleTrader(PositionKeeper):
         state = self.state
         start, n = 0, len(bars)
         while start < n:
-            state.wake = _IDLE_WAKE if self.position is None else _BUSY_WAKE
+            state.wake = self._wake()
             stop = state.advance_bars(bars, start)
             if stop > start:
                 self._match(bars, start, stop)
@@ -220,6 +246,8 @@ class SimpleTrader(PositionKeeper):
 
     def _match(self, block: TradeBlock | NDArray[np.void], start: int, stop: int) -> None:
         """Show the broker what the state has seen, fill by fill."""
+        if self._refused:
+            self._refused.match(block, start, stop)
         while self.position is not None and start < stop:
             start = self.broker.advance(block, start, stop)
             self.collect()
@@ -227,7 +255,7 @@ class SimpleTrader(PositionKeeper):
     def advance_clock(self, now: int) -> None:
         """Close the bar that has ended by `now` (ns UTC), though no trade came after it."""
         began, times = time.perf_counter_ns(), self.times
-        self.state.wake = _IDLE_WAKE if self.position is None else _BUSY_WAKE
+        self.state.wake = self._wake()
         events = self.state.advance_clock(now)
         if times is not None and events & _CLOSE_EVENT:
             times.features.add(time.perf_counter_ns() - began)
@@ -283,7 +311,8 @@ class SimpleTrader(PositionKeeper):
     def _handle(self, events: int) -> None:
         if events & _CLOSE_EVENT:
             row = self.state.newest
-            if row is not None and (self.position is not None or row["reason"] == _SETUP):
+            managed = self.position is not None or self._refused
+            if row is not None and (managed or row["reason"] == _SETUP):
                 self._on_close(context_of(row, self.contract, self.vix.at(row["bar"]["t_close"])))
         if events & market_state.SESSION:
             self.sink.publish("session", self.state.session_id)
@@ -321,6 +350,8 @@ class SimpleTrader(PositionKeeper):
         facts.trading_state = self._check_kill_switch(context)
         if self.position is not None:
             self._manage(self.position, context, facts)
+        if self._refused:
+            self._refused.at_close(context, facts)
         if any(setup.traded for setup in context.setups):
             self._propose(context, facts)
 
@@ -348,46 +379,17 @@ class SimpleTrader(PositionKeeper):
         outcome = self.generator.evaluate(context, facts)
         if not isinstance(outcome, Decision):
             return
-        self.sink.publish("analysis", (context, self.state))
-        self.sink.publish("decision", outcome)
-        if outcome.accepted:
-            facts.record_accepted(context.ts)
-            if self._send:
-                self._submit(outcome, context)
-
-    def _submit(self, decision: Decision, context: Context) -> None:
-        proposal = decision.proposal
-        name = trade_id(decision)
-        position = Position(
-            name,
-            decision,
-            context,
-            instrument(decision.symbol).tick_value,
-            proposal.valid_bars,
-        )
-        order = BracketOrder(
-            name,
-            decision.symbol,
-            decision.contract,
-            proposal.side,
-            decision.quantity,
-            proposal.entry_type,
-            proposal.entry,
-            proposal.stop,
-            proposal.target,
-            context.ts,
-        )
-        self.kill_switch.record_order(context.ts)
-        # It must be known before anything of it can be filled.
-        self.position = position
-        self.sink.publish("sent", position)
-        began = time.perf_counter_ns()
+        refusal: OrderRefused | None = None
         try:
-            self.broker.submit(order)
-        except OrderRefused as refusal:
-            self.position = None
-            self.sink.publish("refused", (decision, refusal))
-            if refusal.counts:
-                self.kill_switch.record_reject(context.ts, context.session_id)
-        if self.times is not None:
-            self.times.orders.add(time.perf_counter_ns() - began)
+            if outcome.accepted:
+                facts.record_accepted(context.ts)
+                if self._send:
+                    refusal = self._submit(outcome, context)
+        finally:
+            # Who only looks on waits until the order has left.
+            self.sink.publish("analysis", (context, self.state))
+            self.sink.publish("decision", outcome)
+        if refusal is not None:
+            self._refuse(outcome, context, refusal)
+        if not outcome.accepted and self._refused is not None:
+            self._refused.follow(outcome, context)

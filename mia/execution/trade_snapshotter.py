@@ -33,8 +33,9 @@ class _Aftermath:
 class TradeSnapshotter:
     """An `EventSink` that turns what the trading cycle tells into snapshots.
 
-    It takes ``analysis``, ``decision``, ``fill``, ``position``, ``closed``, ``refused``,
-    ``unfilled`` and ``block``, copies what may change, and leaves the rest to the writer's thread.
+    It takes ``analysis``, ``decision``, ``fill``, ``position``, ``closed``, ``followed``,
+    ``refused``, ``unfilled`` and ``block``, copies what may change, and leaves the rest to the
+    writer's thread.
 
     Parameters
     ----------
@@ -69,6 +70,7 @@ class TradeSnapshotter:
             "fill": self._on_fill,
             "position": self._on_position,
             "closed": self._on_closed,
+            "followed": self._on_followed,
             "refused": lambda event: self._forget(event[0]),
             "unfilled": self._forget,
             "block": self._on_block,
@@ -175,6 +177,18 @@ class TradeSnapshotter:
         )
         self._decisions.pop(trade.trade_id, None)
         self._aftermath.append(_Aftermath(trade))
+
+    def _on_followed(self, trade: ClosedTrade) -> None:
+        """Record what became on paper of a proposal that only the model refused."""
+        self._put(
+            SnapshotType.REFUSED_RESULT,
+            trade.trade_id,
+            trade.ts_exit,
+            trade.session_id,
+            trade.contract,
+            lambda: {"result": blocks.result_block(trade)},
+        )
+        self._counts.pop(trade.trade_id, None)
 
     def _on_block(self, block: Block) -> None:
         """Follow prices after the exits of the last twenty minutes."""

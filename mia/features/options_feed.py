@@ -3,15 +3,12 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import isnan, log
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mia._fast.market_state import MarketState
 from mia._fast.options_state import SNAPSHOT_DTYPE
 from mia.core import sessions
-from mia.core.base_types import BarBlock, Block
 from mia.core.chain import Chain
 from mia.features import options_features, options_quality
 from mia.features.dealer_models import NAIVE, DealerModel
@@ -175,27 +172,6 @@ def snapshot_record(
     record["profile_step"] = (found.levels[-1] - found.levels[0]) / (len(found.levels) - 1)
     record["profile"] = found.profile
     return record
-
-
-def give_options(state: MarketState, source: "SnapshotSource", block: Block) -> None:
-    """Queue in a market state the snapshots that act within a block, before it takes the block."""
-    if not len(block):
-        return
-    if isinstance(block, BarBlock):
-        end = int(block.t_open[-1]) + block.width_s * 1_000_000_000
-    else:
-        end = int(block.ts_event[-1])
-    snapshots = source.until(end)
-    if len(snapshots):
-        state.add_options(snapshots)
-
-
-class SnapshotSource(Protocol):
-    """Where a run takes its snapshots from."""
-
-    def until(self, ts: int) -> NDArray[np.void]:
-        """Return what was not returned before and acts by `ts` (ns UTC), in that order."""
-        ...
 
 
 class SnapshotTape:

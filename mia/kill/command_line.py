@@ -150,13 +150,20 @@ def _leave(state: Path, command: KillCommand) -> KillCommand | None:
 
 
 def _tell_trader(request: _Request, command: KillCommand | None) -> int | None:
-    """Signal a living trader and wait for its word; None if it has ended or was ended."""
+    """Signal a living trader and wait for its word; None if it has ended or was ended.
+
+    A reset goes without the signal: one that came after the file was taken would halt again.
+    """
     pid = holder(request.state / state_files.LOCK)
-    print(f"the trader runs as process {pid or 'unknown'}; it is signalled")
-    if pid is not None and hasattr(signal, "SIGUSR1"):
+    signalled = request.action != "reset" and pid is not None and hasattr(signal, "SIGUSR1")
+    print(
+        f"the trader runs as process {pid or 'unknown'}; "
+        + ("it is signalled" if signalled else "it looks for commands every second")
+    )
+    if signalled and pid is not None:
         with suppress(OSError):
             os.kill(pid, signal.SIGUSR1)
-    if command is None:
+    if command is None and signalled:
         print("the signal alone means halt to it, and nobody can see whether it obeys")
     told = ""
     wanted = "done" if command is not None and command.name == "flatten" else "obeyed"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mia.core.frame_memory import NAME as FRAME
 from mia.data import journal_check, state_files
 from mia.data.files import reading, writing
 from mia.data.journal_check import DamageError, head_path, pack_head
@@ -33,11 +34,11 @@ STATE, STORE, SETTINGS = "state", "store", "settings"
 JOURNAL_FILES = frozenset(
     state_files.JOURNAL + end for end in ("", "-wal", "-shm", "-head", "-lock", "-reserve")
 )
-_LEFT_OUT = JOURNAL_FILES | {state_files.LOCK, state_files.ARM}
-"""What the journal's copy replaces, what only means something to a living process, and the word
-that real money may be traded, which a restored directory must be given anew."""
+_LEFT_OUT = JOURNAL_FILES | {state_files.LOCK, state_files.ARM, FRAME}
+"""What the journal's copy replaces, what only means something to a living process, as its frame
+does, and the word that real money may be traded, which a restored directory must be given anew."""
 
-_LINES = ".jsonl"
+_LINES = frozenset({".jsonl", ".ndjson"})
 _MINIMUM_FREE = 64 << 20
 
 
@@ -230,7 +231,7 @@ class _Run:
             return known
         pieces: list[str] = []
         size = 0
-        lines = path.suffix == _LINES
+        lines = path.suffix in _LINES
         with reading(path), path.open("rb") as file:
             while content := file.read(min(PIECE_BYTES, before.st_size - size)):
                 last = size + len(content) == before.st_size

@@ -1,13 +1,17 @@
 """What a run was made of, so that it can be made again."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mia
 from mia.config.layers import flatten
 from mia.config.operations import SECRETS
 from mia.config.settings import LoadedSettings
-from mia.data.tape import Tape, digest
+from mia.data.digest import digest
+
+if TYPE_CHECKING:
+    # It reads every format of files there is: a trader that starts need not wait for that.
+    from mia.data.tape import Tape
 
 
 def effective_limits(loaded: LoadedSettings) -> dict[str, Any]:
@@ -25,7 +29,7 @@ def configuration_hash(loaded: LoadedSettings) -> str:
     )
 
 
-def identity(loaded: LoadedSettings, tape: Tape, **facts: Any) -> dict[str, Any]:
+def identity(loaded: LoadedSettings, tape: "Tape", **facts: Any) -> dict[str, Any]:
     """Describe a run: source, mode, hashes of configuration and data, version of the code.
 
     Parameters

@@ -29,6 +29,8 @@ class RunRecord:
         position and at each end of a trade.
     rows : list of ndarray
         Rows of the kernels, where they are recorded.
+    followed : list of ClosedTrade
+        What became, on paper, of proposals that only the model's gate refused.
     kills : list
         Causes that raised the kill switch, as (cause, state before, state after).
     """
@@ -40,6 +42,7 @@ class RunRecord:
     unfilled: list[Decision] = field(default_factory=list)
     marks: list[tuple[int, int, float]] = field(default_factory=list)
     rows: list[NDArray[np.void]] = field(default_factory=list)
+    followed: list[ClosedTrade] = field(default_factory=list)
     kills: list[tuple[Any, TradingState, TradingState]] = field(default_factory=list)
 
     def publish(self, topic: str, event: object) -> None:
@@ -49,6 +52,7 @@ class RunRecord:
             "decision": self.decisions,
             "fill": self.fills,
             "closed": self.trades,
+            "followed": self.followed,
             "unfilled": self.unfilled,
             "mark": self.marks,
             "rows": self.rows,

@@ -54,7 +54,7 @@ def render(
         "Times are New York's; prices are those of the contract traded, not adjusted at rolls."
     )
     return Template(_asset("report.html")).substitute(
-        title=escape(f"Backtest of {source}"),
+        title=escape(f"{'Account' if 'journal' in summary else 'Backtest of'} {source}"),
         subtitle=escape(_subtitle(summary)),
         script_hashes=" ".join(_hash(script) for script in scripts),
         style=_asset("report.css"),

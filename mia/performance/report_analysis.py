@@ -225,6 +225,7 @@ def _spread(summary: Mapping[str, Any]) -> str:
 def _facts(summary: Mapping[str, Any]) -> str:
     r, x, s = summary["r_distribution"], summary["excursions"], summary["streaks"]
     c, a = summary["cost_shares"], summary["activity"]
+    rate = summary["rolling"]["win_rate"]
     n = plural(summary["trades"], "trade")
     sides = f"{number(r['winners'])} winners, {number(r['losers'])} losers"
     ahead = _share(x["losers_once_ahead_by_r"], x["losers"])
@@ -235,6 +236,14 @@ def _facts(summary: Mapping[str, Any]) -> str:
             in_r(summary["expectancy_r"]),
             interval(summary["expectancy_r_95"], in_r),
             n,
+        ),
+        ("Sum of results", in_r(r["sum"]), NOTHING, n),
+        ("Deepest fall of the sum", in_r(r["deepest_fall"]), NOTHING, n),
+        (
+            f"Win rate of the last {rate['window_trades']} trades",
+            percent(rate["latest"]),
+            interval((rate["lowest"], rate["highest"]), percent),
+            f"lowest to highest of {plural(rate['windows'], 'window')}",
         ),
         ("Mean win / mean loss", number(r["payoff"], 2), NOTHING, sides),
         ("Kelly fraction of two outcomes", number(r["kelly_fraction"], 3), NOTHING, sides),

@@ -154,6 +154,8 @@ def write_results(
 ) -> None:
     """Write ``trades``, ``decisions``, ``fills``, ``sessions``, ``equity``, and ``summary.json``.
 
+    ``followed`` holds what the model's gate refused, as trades on paper, where there was any.
+
     Raises
     ------
     DataError
@@ -161,6 +163,10 @@ def write_results(
     """
     trades = [run_tables.trade_row(trade) for trade in record.trades]
     _write_rows(folder / "trades.parquet", run_tables.TRADES, trades)
+    (folder / "followed.parquet").unlink(missing_ok=True)
+    if record.followed:
+        paper = [run_tables.trade_row(trade) for trade in record.followed]
+        _write_rows(folder / "followed.parquet", run_tables.TRADES, paper)
     unfilled = {decision.ts for decision in record.unfilled}
     decisions = [
         run_tables.decision_row(d, d.accepted and d.ts in unfilled) for d in record.decisions

@@ -160,12 +160,15 @@ def _plain(outcome: Overfitting) -> dict[str, Any]:
 
 
 def rolling_figures(daily: Floats, r: Floats) -> dict[str, Any]:
-    """Return the extremes and the latest of the rolling Sharpe ratio and expectancy."""
+    """Return the extremes and the latest of rolling Sharpe ratio, expectancy and win rate."""
     sharpes = risk_measures.rolling_sharpe(daily, ROLLING_SESSIONS)
     means = risk_measures.rolling_mean(r, ROLLING_TRADES)
+    rates = _extremes(risk_measures.rolling_mean((r > 0.0).astype(np.float64), ROLLING_TRADES))
+    del rates["share_below_zero"]
     return {
         "sharpe": {"window_sessions": ROLLING_SESSIONS, **_extremes(sharpes)},
         "expectancy_r": {"window_trades": ROLLING_TRADES, **_extremes(means)},
+        "win_rate": {"window_trades": ROLLING_TRADES, **rates},
     }
 
 

@@ -15,13 +15,16 @@ MINUTE = 60_000_000_000
 
 
 def r_figures(trades: Sequence[ClosedTrade]) -> dict[str, Any]:
-    """Describe the distribution of net results in R."""
+    """Describe the distribution of net results in R, and the curve of their sum."""
     r = numbers(trade.r_multiple for trade in trades)
+    curve = np.concatenate([np.zeros(1), np.cumsum(r)])
     wins, losses = r[r > 0.0], r[r < 0.0]
     mean_win, mean_loss = mean(wins), mean(losses)
     payoff = None if mean_win is None or mean_loss is None else ratio(mean_win, -mean_loss)
     return {
         "trades": len(r),
+        "sum": float(np.sum(r)),
+        "deepest_fall": float(np.max(np.maximum.accumulate(curve) - curve)),
         "mean": mean(r),
         "standard_deviation": finite(np.std(r, ddof=1)) if len(r) > 1 else None,
         "skewness": finite(risk_measures.skewness(r)),

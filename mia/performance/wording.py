@@ -240,6 +240,7 @@ def _conditions(summary: Mapping[str, Any]) -> list[Remark]:
             "The market was synthetic: this run tests the program, and says nothing about trading."
         )
         said.append(Remark("bad", text))
+    said += _account(summary)
     if summary.get("open_at_end"):
         text = "A position was open when the data ended; it is in no figure."
         said.append(Remark("note", text))
@@ -251,6 +252,29 @@ def _conditions(summary: Mapping[str, Any]) -> list[Remark]:
     if missing:
         text = f"The run did not know {' or '.join(missing)}; rules that ask for it went without."
         said.append(Remark("note", text))
+    if "journal" in summary:
+        return said
     text = "These are simulated fills on past data. Whoever tries many variants and shows the best "
     said.append(Remark("note", text + "one will see figures like these without any edge."))
+    return said
+
+
+def _account(summary: Mapping[str, Any]) -> list[Remark]:
+    """Say where the figures of an account come from, and whether they are all there."""
+    journal = summary.get("journal")
+    if journal is None:
+        return []
+    moved = f"the equity moved by {number(journal['equity_change_usd'], 2, sign=True)} USD"
+    text = (
+        f"An account: {plural(journal['runs'], 'run')} of the trader; by its journal "
+        f"{plural(journal['closed_trades'], 'trade')} closed and {moved}."
+    )
+    said = [Remark("note", f"{text} Commissions are those of the broker's reports.")]
+    if journal["missing_trades"] or journal["unexplained_usd"]:
+        text = (
+            f"The snapshots lack {plural(journal['missing_trades'], 'trade')} and "
+            f"{number(journal['unexplained_usd'], 2, sign=True)} USD of what the journal has: "
+            "the figures are of what they hold."
+        )
+        said.append(Remark("bad", text))
     return said

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated, Any
@@ -20,10 +21,8 @@ from mia.core import logs
 from mia.core.base_types import TradingMode
 from mia.errors import ConfigError, DataError, UsageError
 from mia.performance.recorder import RunRecord
-from mia.performance.results import results_folder
-from mia.trader.demo import run_demo
 from mia.trader.live import LiveTrader
-from mia.trader.live_parts import LiveOptions, gateway_address
+from mia.trader.live_parts import LiveOptions, gateway_address, settle_collector
 from mia.trader.notes import Notes
 from mia.trader.panel import panel, report_lines
 
@@ -80,6 +79,10 @@ def trade(
             raise UsageError("--live has no place in a simulation: choose another profile")
         if loaded.settings.trading_mode == TradingMode.LIVE.value:
             raise ConfigError("trading_mode live has no place in a simulation: choose paper")
+        # Imported here: a trader that starts need not wait for what writes reports.
+        from mia.performance.results import results_folder
+        from mia.trader.demo import run_demo
+
         with results_folder(out):
             summary = run_demo(loaded, out, console, dry_run=dry_run)
         if as_json:
@@ -130,7 +133,7 @@ def _trade(
             else f"trades come from {feed}, orders go to IBKR",
         ):
             notes.say(line)
-        asyncio.run(watched(trader, record, console))
+        asyncio.run(watched(trader, record, console, settle_collector))
     ticks = trader.session.ticks
     result: dict[str, Any] = {
         "ticks": ticks.accepted,
@@ -154,10 +157,15 @@ def _trade(
         interrupts.stop_as_signalled(trader.stopped_by)
 
 
-async def watched(trader: LiveTrader, record: RunRecord, console: Console) -> None:
+async def watched(
+    trader: LiveTrader,
+    record: RunRecord,
+    console: Console,
+    started: Callable[[], None] = lambda: None,
+) -> None:
     """Run a trader, and show how it does on a terminal."""
     if not console.is_terminal:
-        await trader.run()
+        await trader.run(started)
         return
     with Live(console=console, refresh_per_second=4) as live:
 
@@ -171,6 +179,6 @@ async def watched(trader: LiveTrader, record: RunRecord, console: Console) -> No
 
         task = asyncio.create_task(show())
         try:
-            await trader.run()
+            await trader.run(started)
         finally:
             task.cancel()

@@ -7,7 +7,7 @@ from contextlib import ExitStack
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import mia
@@ -21,7 +21,7 @@ from mia.data.journal import Journal
 from mia.data.live_ticks import TickGate
 from mia.data.state_directory import StateDirectory
 from mia.errors import BrokerError
-from mia.execution.assembly import fit_settings, market_state
+from mia.execution.assembly import fit_settings, followed_on_paper, market_state
 from mia.execution.clocks import MarketClock, WallClock
 from mia.execution.gate_facts import GateLimits
 from mia.execution.ibkr_broker import IbkrBroker
@@ -34,16 +34,21 @@ from mia.execution.orders.sender import OrderSettings
 from mia.execution.recovery import KIND, CycleJournal, restore_cycle
 from mia.execution.simple_trader import SimpleTrader
 from mia.execution.world_facts import WorldFacts
+from mia.ml.model_filter import ModelFilter
 from mia.performance.identity import configuration_hash
 from mia.trader.book_feed import BookFeed
-from mia.trader.chain_feed import ChainFeed, ChainPace
 from mia.trader.feed_choice import OWN_FEEDS, close_delay, require_feed
 from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
+from mia.trader.model_watch import KIND as MODEL_EVENT
+from mia.trader.model_watch import live_model
 from mia.trader.run_alerts import RunAlerts
 from mia.trader.showing import show_run
 from mia.trader.shown_files import note_limits, note_positioning
 from mia.trader.subscribers import attach_keepers, attach_observers, make_bus
 from mia.trader.uptime import UptimeKeeper
+
+if TYPE_CHECKING:
+    from mia.trader.chain_feed import ChainFeed
 
 log = logging.getLogger(__name__)
 
@@ -118,6 +123,9 @@ class Assembly:
         plan = fit_settings(loaded, 0, options=self.chains is not None)
         state = market_state(plan, first, sessions.next_trading_day(last), 0, record=False)
         self.vix = LiveVix(self.clock.now)
+        self.model: ModelFilter | None = None
+        if settings.ml.use_model:
+            self.model = live_model(directory.path, bus, self._keep_model)
         self.trader = SimpleTrader(
             state,
             broker,
@@ -126,6 +134,8 @@ class Assembly:
             bus,
             vix=self.vix,
             news_window=news_windows(settings.live.history),
+            model=self.model,
+            refused=None if self.model is None else followed_on_paper(plan, bus),
             options=None if self.chains is None else self.chains.snapshots,
         )
         self.book: BookFeed | None = None
@@ -171,10 +181,21 @@ class Assembly:
         note_limits(directory.path, loaded, self.clock.now())
         past = [(kind, payload) for _, _, kind, payload in events]
         self.screen = show_run(
-            loaded, options, self.session, self.clock, bus, stack, past=past, book=self.book
+            loaded,
+            options,
+            self.session,
+            self.clock,
+            bus,
+            stack,
+            past=past,
+            book=self.book,
+            model=self.model,
         )
         self.uptime = UptimeKeeper(journal.append, self._is_ready)
         bus.subscribe("beat", self.uptime.publish, "uptime")
+
+    def _keep_model(self, facts: dict[str, Any]) -> None:
+        self.journal.append(MODEL_EVENT, facts, ts=self.clock.now())
 
     def _is_ready(self) -> bool:
         """Whether orders may be sent as far as the session and the book are concerned."""
@@ -222,7 +243,7 @@ class Assembly:
             note=lambda kind, payload, ts: journal.append(kind, payload, ts=ts),
         )
 
-    def _chain_feed(self) -> ChainFeed | None:
+    def _chain_feed(self) -> "ChainFeed | None":
         """Return what follows the options, None if the run does without."""
         live = self.settings.live
         if not self.settings.sources.options or self.options.lockstep:
@@ -230,6 +251,9 @@ class Assembly:
         if live.chain is None:
             log.warning("options stay unknown: live.chain names no chain of yesterday")
             return None
+        # Imported here: a start without options need not wait for what reads chains.
+        from mia.trader.chain_feed import ChainFeed, ChainPace
+
         pace = ChainPace(live.option_lines, live.option_contracts, live.chain_s)
         keep = partial(note_positioning, self.directory.path)
         return ChainFeed(Path(live.chain), self.clock.now, pace, keep)

@@ -21,7 +21,7 @@ OWN_FEEDS = frozenset({"sierra", "iqfeed"})
 """Feeds whose trades do not come from the broker."""
 
 _NUMBERED = frozenset({"sierra"})
-_MARGIN_S = 1.5
+_MARGIN_S = 3.0
 """From the moment at which a feed is found silent to the trades of the other one in the cycle."""
 
 
@@ -162,7 +162,7 @@ def _chain(
             telling if first else PairTelling(session.tell, _tell_gap(sink)),
             limits,
             _NUMBERED & {name, rest},
-            (lambda: session.is_mending or not session.is_ready) if first else (lambda: False),
+            lambda: session.is_mending or not session.is_ready,
             here.clock.now,
         )
         pairs.append(pair)

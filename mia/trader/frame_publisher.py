@@ -29,12 +29,16 @@ class FramePublisher:
         Begun and ended with it.
     cost : StageTimes
         What showing costs.
+
+    Attributes
+    ----------
+    source : FrameSource
     """
 
     def __init__(
         self, state_dir: Path, source: FrameSource, file: ScreenFile, cost: StageTimes
     ) -> None:
-        self._source = source
+        self.source = source
         self._file = file
         self._cost = cost
         self._writer: FrameWriter | None = None
@@ -52,12 +56,12 @@ class FramePublisher:
             return
         began = time.perf_counter_ns()
         try:
-            if not writer.write_joined(*self._source.frame()):
-                self._source.counts.add("frames_dropped")
+            if not writer.write_joined(*self.source.frame()):
+                self.source.counts.add("frames_dropped")
                 self._say("a frame was too large to be shown")
         except Exception as error:
             # The screen goes stale, and says so; the loop lives, and says that too.
-            self._source.counts.add("frames_dropped")
+            self.source.counts.add("frames_dropped")
             self._say(f"a frame could not be made: {error!r}")
             writer.beat()
         self._cost.add(time.perf_counter_ns() - began)
@@ -70,7 +74,7 @@ class FramePublisher:
 
     def close(self) -> None:
         """Show the last frame, and let go."""
-        self._source.refresh()
+        self.source.refresh()
         self.publish()
         self._file.close()
         if self._writer is not None:

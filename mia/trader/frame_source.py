@@ -6,6 +6,7 @@ and kept as bytes meanwhile, and a tail of what moves with every tick.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite
 from typing import Any
@@ -145,9 +146,9 @@ class FrameSource:
     ----------
     counts : RunCounts
     feed_name : str
-        Where trades come from now; whoever changes the feed says so here.
-    model : Model
-        The ML filter; whoever has one says so here.
+        Where trades come from now.
+    tell_model : callable
+        Returns the `Model` that is in use.
     """
 
     def __init__(
@@ -168,8 +169,8 @@ class FrameSource:
         self._clock = clock
         self._book = book
         self.counts = RunCounts()
-        self.feed_name = identity.feed
-        self.model = Model()
+        self.feed_name = self._feed = identity.feed
+        self.tell_model: Callable[[], Model] = Model
         self._encode = msgspec.json.Encoder().encode
         self._decision: Decision | None = None
         self._happened = True
@@ -218,6 +219,11 @@ class FrameSource:
             self._bars.on_fill(event)
         elif topic == "closed":
             self._day.take(event)
+        elif topic == "feed_switch":
+            self.feed_name = event.taken
+        elif topic == "ready":
+            # The past takes a while to draw: before anything is decided.
+            self._bars.look()
         elif topic == "reconciled" and event.complete:
             self.counts.reconciled_at = self._clock.now()
 
@@ -238,8 +244,8 @@ class FrameSource:
             or second != self._second
             or session.manager.ledger.revision != self._revision
         ):
-            self._second = second
             self._renew(now)
+            self._second = second
         elif self._moves:
             self._set_position()
         if self._market_open:
@@ -282,7 +288,6 @@ class FrameSource:
         """Make the head anew, and what of the tail does not move with the ticks."""
         session, head, tail = self._session, self._head, self._tail
         trader, manager, counts = session.trader, session.manager, self.counts
-        self._happened = False
         # What was learned before the start is drawn at once and not as it is learned.
         self._was_ready = self._was_ready or session.is_ready
         if self._was_ready:
@@ -290,7 +295,9 @@ class FrameSource:
         counts.settle()
         switch = trader.kill_switch
         causes = sorted(switch.causes.values(), key=lambda cause: -cause.state)
-        head.contract = session.ticks.contract
+        if head.contract != session.ticks.contract:
+            # Another contract begins with the feed that the settings name.
+            head.contract, self.feed_name = session.ticks.contract, self._feed
         head.state = switch.state.name
         head.state_reasons = [cause.rule.value for cause in causes]
         fault = session.data_fault()
@@ -302,14 +309,13 @@ class FrameSource:
             counts.mismatches,
             counts.reconnects,
         )
-        self._revision = manager.ledger.revision
         head.orders = orders_of(manager.ledger.live())
         counts.by_name["bars"] = self._bars.count
         counts.by_name["frames"] = tail.seq
         head.counters = counts.by_name
         stages = self._times.named()
         head.stages = {name: Stage(one.counts, one.total_ns) for name, one in stages.items()}
-        head.model = self.model
+        head.model = self.tell_model()
         self._set_close(now)
         if self._decision is not None:
             head.signal = self._raw(signal_of(self._decision))
@@ -320,6 +326,8 @@ class FrameSource:
         self._market_open = self._calendar.is_open(now)
         self._set_day(now)
         self._head_bytes = self._encode(head)[:-1] + b","
+        # Only now: what failed on the way is tried again, and the screen stands still till then.
+        self._happened, self._revision = False, manager.ledger.revision
 
     def _raw(self, part: Signal | Levels | Battle) -> msgspec.Raw:
         return msgspec.Raw(self._encode(part))

@@ -108,8 +108,6 @@ class LiveTrader(Assembly):
             started=time.time_ns(),
         )
         self._listen()
-        if not self.options.lockstep:
-            backups.start()
         self.alerts.heed_loop(session)
         beside = [
             asyncio.create_task(work) for work in (self.screen.run(), self.alerts.attend(session))
@@ -117,6 +115,8 @@ class LiveTrader(Assembly):
         try:
             if await session.unless_stopped(self.start_up.run(market, orders)):
                 session.start()
+                if not self.options.lockstep:
+                    backups.start()
                 self.alerts.ready()
                 started()
             await session.run()

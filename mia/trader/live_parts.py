@@ -1,5 +1,6 @@
 """Small parts of a live trader: its options, its line for orders, VIX and news."""
 
+import gc
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import isfinite, nan
@@ -12,7 +13,6 @@ from mia.core.base_types import TradingMode
 from mia.core.broker_types import OrderTicket
 from mia.core.ibkr_connector import IbkrConnector
 from mia.core.protocols import EventSink
-from mia.data.calendar import NewsCalendar
 from mia.errors import BrokerError, ConfigError
 from mia.execution.last_gate import PAPER_PREFIX
 from mia.strategies.session_facts import NewsWindow, no_news_calendar
@@ -20,6 +20,7 @@ from mia.trader.feeds import Pace
 
 SECOND = 1_000_000_000
 _DAY = 86_400 * SECOND
+_COLLECTIONS = (5_000, 20, 50)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +59,17 @@ class LiveOptions:
     now: int | None = None
     end: int | None = None
     pace: Pace | None = None
+
+
+def settle_collector() -> None:
+    """Leave what the start has made out of every later collection; for a process of its own.
+
+    A collection of everything would hold an order up for tens of milliseconds, and what a start
+    leaves behind lives as long as the process.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_COLLECTIONS)
 
 
 class OrderLine:
@@ -111,7 +123,12 @@ class LiveVix:
 
 def news_windows(store: str | None) -> NewsWindow:
     """Return the news windows of a calendar that was imported into the store."""
-    calendar = None if store is None else NewsCalendar.load(Path(store))
+    if store is None:
+        return no_news_calendar
+    # Imported here: a start without a store need not wait for what reads one.
+    from mia.data.calendar import NewsCalendar
+
+    calendar = NewsCalendar.load(Path(store))
     if calendar is None or not calendar.spans:
         return no_news_calendar
 

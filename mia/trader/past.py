@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,11 +20,13 @@ from mia.data.history_stitch import (
     stitch,
     unknown_spans,
 )
-from mia.data.store import Store
 from mia.data.wire_tape import wire_blocks
 from mia.errors import BrokerError, DataError
 from mia.execution.live_session import LiveSession
 from mia.execution.warm_up import WarmUp, repair, warm_up
+
+if TYPE_CHECKING:
+    from mia.data.store import Store
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +36,13 @@ _LONGEST_ASKED = 30 * 60 * SECOND
 _FIRST_TICK_S = 30.0
 _SETTLED_S = 3.0
 _EARLIER_SESSIONS = 60
+
+
+def _open_store(path: Path) -> "Store":
+    # Imported here: a start without a store need not wait for what reads one.
+    from mia.data.store import Store
+
+    return Store(path)
 
 
 class Past:
@@ -62,7 +72,7 @@ class Past:
         self._session = session
         self._market = market
         self._contract = contract
-        self._store = None if store is None else Store(store)
+        self._store = None if store is None else _open_store(store)
         self._exact = exact
 
     async def learn(self) -> WarmUp | None:
@@ -208,7 +218,7 @@ class Past:
         return wire_blocks(blocks)
 
     @staticmethod
-    def _read(store: Store, symbol: str, start: int, end: int) -> Iterable[Block]:
+    def _read(store: "Store", symbol: str, start: int, end: int) -> Iterable[Block]:
         """Read what a store has; files that it has and that are damaged are an error later."""
         try:
             return store.read(symbol, start, end, "ticks")

@@ -12,7 +12,7 @@ from mia.execution.reconciler import Reconciliation
 
 TOPICS = (
     *("decision", "sent", "refused", "fill", "unfilled", "closed", "alarm", "command", "hole"),
-    *("link", "reconciled", "kill", "ready", "managed", "corrected"),
+    *("link", "reconciled", "kill", "ready", "managed", "corrected", "feed_switch"),
 )
 """Events after which a screen has something new to show, those counted here among them."""
 

@@ -9,9 +9,11 @@ from typing import Any
 import mia
 from mia.config.settings import LoadedSettings
 from mia.core.event_bus import EventBus
+from mia.core.frame import Model
 from mia.core.protocols import Clock
 from mia.execution.live_session import LiveSession
 from mia.execution.stage_times import CycleTimes
+from mia.ml.model_filter import ModelFilter
 from mia.performance.identity import configuration_hash
 from mia.trader.book_feed import BookFeed
 from mia.trader.closed_bars import ClosedBars
@@ -33,6 +35,7 @@ def show_run(
     *,
     past: Iterable[tuple[str, Mapping[str, Any]]] = (),
     book: BookFeed | None = None,
+    model: ModelFilter | None = None,
 ) -> FramePublisher:
     """Let a session be seen in its state directory; `FramePublisher.run` shows it from then on.
 
@@ -41,6 +44,7 @@ def show_run(
     past : iterable of (str, mapping)
         Kind and payload of the journal's events.
     book : BookFeed, optional
+    model : ModelFilter, optional
     stack : ExitStack
         Shows the last frame when it ends.
     """
@@ -72,6 +76,8 @@ def show_run(
         bus,
         book,
     )
+    if model is not None:
+        source.tell_model = lambda: Model(model.stage.upper(), model.model)
     publisher = FramePublisher(directory, source, file, times.frame)
     stack.callback(publisher.close)
     return publisher

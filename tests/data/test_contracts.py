@@ -1,7 +1,9 @@
+from datetime import date
+
 import pytest
 
 from mia.core import sessions
-from mia.data.contracts import is_contract, open_hours, parse_contract
+from mia.data.contracts import is_contract, open_hours, parse_contract, third_friday
 from mia.errors import DataError
 
 
@@ -42,3 +44,8 @@ def test_an_expiring_contract_stops_at_half_past_nine() -> None:
     assert end == sessions.session_table(20190920, 20190920)["t_rth_open"][0]
     assert open_hours("ESZ19", 20190920) == sessions.expected_intervals(20190920)
     assert open_hours("ESU19", 20190923) == []
+
+
+def test_the_third_friday_is_that_of_the_month() -> None:
+    assert third_friday(2019, 3) == date(2019, 3, 15)
+    assert third_friday(2024, 6) == date(2024, 6, 21)

@@ -371,6 +371,23 @@ def test_a_feed_that_dies_while_the_primary_is_about_to_be_taken_up_again_loses_
     assert Counter(desk.out()) == Counter(by_prints(trades))
 
 
+def test_where_trades_are_rare_the_clock_tells_that_a_feed_is_silent() -> None:
+    desk = Desk()
+    few = [(START + 100 * k * NS, 0, 20_000 + k, 1) for k in range(4)]
+    desk.both(few[:2])
+    desk.pass_time(90)
+    # A silent market is no reason.
+    assert desk.switches() == []
+    desk.now = few[2][0]
+    desk.trades("whole", few[2:3])
+    desk.pass_time(2.5)
+    assert desk.switches() == []
+    desk.pass_time(1.0)
+    (switch,) = desk.switches()
+    assert (switch.reason, switch.taken, switch.whole) == (SwitchReason.AGE, "whole", True)
+    assert desk.out() == by_prints(few[:3])
+
+
 def test_what_the_new_feed_tells_late_is_left_out() -> None:
     desk, trades = Desk(), tape(20)
     desk.both(trades[:20])

@@ -9,10 +9,11 @@ import pytest
 from data.samples import bars, source, trades
 
 from mia.core.base_types import BarBlock, TradeBlock
+from mia.data.digest import digest
 from mia.data.importers.reading import ImportLog, ReadOptions
 from mia.data.store import Store
 from mia.data.synthetic.export import export_market
-from mia.data.tape import Selection, count_rows, digest, import_file, open_tape, synthetic_tape
+from mia.data.tape import Selection, count_rows, import_file, open_tape, synthetic_tape
 from mia.errors import DataError
 
 SEED, START, DAYS, TRADES = 3, 20250310, 2, 20_000

@@ -122,4 +122,6 @@ class EagerStrategy:
             Phase.ny_open,
         )
         trader._session_facts(context)
-        trader._submit(decision, context)
+        refusal = trader._submit(decision, context)
+        if refusal is not None:
+            trader._refuse(decision, context, refusal)

@@ -209,7 +209,10 @@ def _age_when_noticed(state: Path) -> float:
                     app.show()
                     assert "STALE" not in "\n".join(on_screen(app))
                 began = time.monotonic()
-                await until(pilot, lambda: "STALE: the trader has not" in "\n".join(on_screen(app)))
+                await until(
+                    pilot,
+                    lambda: "STALE: the trader has shown nothing new" in "\n".join(on_screen(app)),
+                )
                 ages.append(time.monotonic() - began)
                 assert "was NORMAL" in "\n".join(on_screen(app))
                 with beating(shown):
@@ -236,13 +239,18 @@ def test_a_trader_that_hangs_is_noticed_within_a_second(tmp_path: Path) -> None:
 def test_a_frame_that_stands_still_while_the_heart_beats_is_no_picture_of_now(
     tmp_path: Path,
 ) -> None:
+    lock = ProcessLock(tmp_path / state_files.LOCK)
+    lock.acquire("the test")
     with ShownFrames(tmp_path) as shown, beating(shown):
         shown.show(frame())
 
         async def act(app: Monitor, pilot: Pilot[None]) -> None:
-            await until(pilot, lambda: "its frame stands still" in "\n".join(on_screen(app)))
+            await until(pilot, lambda: "shown nothing new" in "\n".join(on_screen(app)))
 
-        drive(tmp_path, act)
+        try:
+            drive(tmp_path, act)
+        finally:
+            lock.release()
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,9 @@ def test_the_screen_agrees_with_a_demo_trader_that_stops_goes_on_and_is_killed(
             app.show()
             await pilot.pause()
             agrees(on_screen(app), frame)
-            await until(pilot, app, lambda: "STALE: the trader has not" in on_screen(app))
+            await until(
+                pilot, app, lambda: "STALE: the trader has shown nothing new" in on_screen(app)
+            )
             agrees(on_screen(app), frame)
             os.kill(trader.pid, signal.SIGCONT)
             await until(pilot, app, lambda: "STALE" not in on_screen(app))

@@ -150,6 +150,12 @@ def test_the_days_bar_measures_the_worst_case_against_the_limit() -> None:
     assert "[████████            ] 40% of 1,000; with stops hit -400.00" in text
 
 
+@pytest.mark.parametrize("worst", [0.0, -0.0, 250.0])
+def test_a_day_without_a_loss_uses_nothing_of_the_limit(worst: float) -> None:
+    shown = frame(day=msgspec.structs.replace(frame().day, worst_pnl=worst))
+    assert "[                    ] 0% of 1,000" in panels.day(shown, False).plain
+
+
 def test_a_refused_signal_names_the_gate_its_value_and_its_limit() -> None:
     text = panels.signal(frame(), False).plain
     assert "long TREND T1  REFUSED by CONFLUENCE: 0.41, limit 0.50" in text

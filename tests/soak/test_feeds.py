@@ -164,7 +164,7 @@ async def through_iqfeed(block: TradeBlock, faults: IqfeedFaults) -> list[TradeB
     server = IQConnect(block, symbol)
     server.drop_after, server.missed = list(faults.cuts), faults.missed
     server.extra = {place: [late_line(server, place)] for place in faults.late}
-    server.stalls = faults.stalls
+    server.stalls, server.ends_again = faults.stalls, True
     gaps: list[FeedNotice] = []
     received: list[TradeBlock] = []
 
@@ -186,8 +186,10 @@ async def through_iqfeed(block: TradeBlock, faults: IqfeedFaults) -> list[TradeB
         count = 0
         async for batch in feed:
             part_of = batch.block
-            if gaps and received:
-                since, until = int(received[-1].ts_event[-1]), int(part_of.ts_event[0])
+            if gaps or not received:
+                # Before the first trade history is asked as at the start of a run.
+                begin = received[-1] if received else part(block, slice(1))
+                since, until = int(begin.ts_event[-1]), int(part_of.ts_event[0])
                 known = [r for r in rows(received[-2:], 1) if r[0] == since]
                 ahead = rows([part_of], 1)
                 pages = [p async for p in lookup.ticks(symbol, block.contract, since, until + 1)]

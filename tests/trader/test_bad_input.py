@@ -87,7 +87,8 @@ def trade(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], t
 
 def at(port: int, account: str = ACCOUNT, *more: str) -> list[str]:
     """Options for the trader on a gateway."""
-    settings = (f"ibkr.port={port}", f"ibkr.account={account}", *more)
+    fixed = ("feed=ibkr", "alerts.watchdog=false")
+    settings = (f"ibkr.port={port}", f"ibkr.account={account}", *fixed, *more)
     return ["--config", "paper", *(word for pair in settings for word in ("--set", pair))]
 
 
@@ -121,7 +122,12 @@ def test_a_profile_without_a_gateway_says_what_to_set(trade, profile, tmp_path) 
         (at(4002, ACCOUNT, "ibkr.orders_client_id=0")[2:], 3, ["ibkr.orders_client_id"]),
         (at(70000)[2:], 3, ["ibkr.port", "70000"]),
         (at(4002, ACCOUNT, "ibkr.hots=x")[2:], 3, ["ibkr.host"]),
-        (at(4002, ACCOUNT, "feed=none")[2:], 5, ["names no market feed", "feed=ibkr"]),
+        (["--set", "feed=none"], 5, ["names no market feed", "feed=ibkr"]),
+        (
+            ["--set", "ibkr.port=4002", "--set", f"ibkr.account={ACCOUNT}"],
+            3,
+            ["set sierra.folder", "feed=ibkr"],
+        ),
         (at(4002, REAL)[2:], 3, [f"{REAL} is a live account"]),
         (at(4002, ACCOUNT, "trading_mode=live")[2:], 3, [f"{ACCOUNT} is a paper account"]),
         (["--liv"], 2, ["--liv"]),

@@ -1,6 +1,8 @@
 import asyncio
+import json
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from mia.core.ibkr.contracts import OptionSeries
 from mia.core.sessions import NEW_YORK
 from mia.data.chains import ChainArchive, Contract, save_chain
 from mia.data.chains.chain_file import to_bytes
+from mia.data.state_files import POSITIONING
 from mia.errors import DataError
 from mia.features.options_feed import OptionsFeed
 from mia.trader.chain_feed import (
@@ -22,6 +25,7 @@ from mia.trader.chain_feed import (
     newest_open_interest,
     yesterday,
 )
+from mia.trader.shown_files import note_positioning
 
 SECOND = 10**9
 
@@ -126,7 +130,8 @@ def listed(chain) -> list[OptionSeries]:
 def follow(tmp_path: Path, gateway: Gateway, enough, contracts=2400) -> ChainFeed:
     save_chain(tmp_path / "chain.parquet", friday())
     pace = ChainPace(50, contracts, 0.0, 1e6)
-    feed = ChainFeed(tmp_path / "chain.parquet", lambda: START, pace)
+    keep = partial(note_positioning, tmp_path)
+    feed = ChainFeed(tmp_path / "chain.parquet", lambda: START, pace, keep)
 
     async def main() -> None:
         task = asyncio.create_task(feed.run(gateway))
@@ -146,6 +151,9 @@ def test_a_sweep_says_what_the_same_contracts_say_and_ends_with_no_line_open(tmp
     feed = follow(tmp_path, gateway, lambda feed: feed.snapshots.made > 0, 400)
     assert gateway.most <= 50
     assert not gateway.open
+    left = json.loads((tmp_path / POSITIONING).read_text())
+    assert (left["ts"], left["oi_session"]) == (START, FIRST)
+    assert len(left["profile"]) == 121
     read = feed.chain
     assert read is not None
     assert (read.meta.oi_session, read.meta.received_at) == (FIRST, START)

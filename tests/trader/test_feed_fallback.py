@@ -32,15 +32,15 @@ from mia.trader.live import LiveTrader
 from mia.trader.live_parts import LiveOptions
 
 ACCOUNT = "DU1234567"
-SEED, DAY, TRADES, SPEED = 7, 20250310, 120_000, 2
+SEED, DAY, TRADES, SPEED = 7, 20250310, 120_000, 1
 TEN = "2025-03-10T10:00-04:00"
 START = int(datetime.fromisoformat(TEN).timestamp()) * 10**9
 NS = 10**9
 PACE = (
-    "fallback.age_s=4",
-    "fallback.back_s=6",
-    "sierra.delay_s=4",
-    "iqfeed.delay_s=4",
+    "fallback.age_s=3",
+    "fallback.back_s=4",
+    "sierra.delay_s=3",
+    "iqfeed.delay_s=3",
     "live.tick_age_s=8",
     "live.close_grace_s=0",
     "live.ack_s=30",
@@ -48,7 +48,7 @@ PACE = (
     "live.reentries=100",
     "live.refusals=100",
 )
-WISH = {"pause_s": 3.0, "close_s": 3.0, "distance": 30, "bars": 100_000}
+WISH = {"pause_s": 1.5, "close_s": 1.0, "distance": 30, "bars": 100_000}
 
 
 @cache
@@ -115,9 +115,14 @@ class Scene:
     async def until(self, condition: Callable[[], object], patience_s: float = 60.0) -> None:
         limit = time.monotonic() + patience_s
         while not condition():
-            assert time.monotonic() < limit, [*self.kept.of("kill"), *self.kept.switches]
+            assert time.monotonic() < limit, self.story()
             assert not self.task.done(), self.task
             await asyncio.sleep(0.02)
+
+    def story(self) -> list[str]:
+        """Say in few words what happened, for a failure."""
+        kills = [f"{cause.rule.value} {new.name}" for cause, _, new in self.kept.of("kill")]
+        return kills + [f"{s.left} {s.reason.value} {s.taken}" for s in self.kept.switches]
 
     async def _market(self) -> None:
         while True:
@@ -186,14 +191,21 @@ def prints(block: TradeBlock) -> list[tuple[int, int, int]]:
 
 
 def assert_each_trade_once(scene: Scene) -> None:
-    """What the cycle got, whatever it came from, is the market without a gap or a copy."""
-    got = [one for block in scene.kept.blocks for one in prints(block)]
-    first, last = got[0][0] + 1, got[-1][0] - 1
+    """What the state got, whatever it came from, is the market without a gap or a copy.
+
+    Trades that were too old to decide on when they came have only been learned; they count too.
+    """
+    ticks = scene.trader.trader.state.ticks
+    seconds = ticks.ts_event // NS
+    columns = seconds.tolist(), ticks.price.tolist(), ticks.size.tolist()
+    got = list(zip(*columns, strict=True))
+    first = scene.kept.blocks[0].ts_event[0] // NS - 60
+    last = got[-1][0] - 1
     whole = [one for one in prints(tape()) if first <= one[0] <= last]
     ours = [one for one in got if first <= one[0] <= last]
+    assert len(whole) > 100
     assert Counter(whole) == Counter(ours)
-    times = np.concatenate([block.ts_event for block in scene.kept.blocks])
-    assert (np.diff(times) >= 0).all()
+    assert (np.diff(ticks.ts_event) >= 0).all()
 
 
 @pytest.mark.slow
@@ -217,7 +229,8 @@ def test_a_file_that_stalls_is_left_for_the_gateway_and_taken_up_again(tmp_path:
 
     scene = play(tmp_path, story, "feed=sierra", 'feed_fallbacks=["ibkr"]')
     switches = scene.kept.switches
-    assert [(s.left, s.taken, s.reason) for s in switches] == [
+    # At the end the gateway may have had a trade more than the file before it fell silent too.
+    assert [(s.left, s.taken, s.reason) for s in switches[:2]] == [
         ("sierra", "ibkr", SwitchReason.AGE),
         ("ibkr", "sierra", SwitchReason.RECOVERED),
     ]
@@ -227,7 +240,8 @@ def test_a_file_that_stalls_is_left_for_the_gateway_and_taken_up_again(tmp_path:
     assert_each_trade_once(scene)
     with JournalReader(tmp_path / "state" / "journal.db") as journal:
         told = [event.payload for event in journal.events() if event.kind == "feed_switch"]
-    assert [(one["reason"], one["taken"]) for one in told] == [
+    assert len(told) == len(switches)
+    assert [(one["reason"], one["taken"]) for one in told[:2]] == [
         ("AGE", "ibkr"),
         ("RECOVERED", "sierra"),
     ]

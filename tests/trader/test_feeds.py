@@ -57,7 +57,7 @@ class Kept:
 
     def publish(self, topic: str, event: Any) -> None:
         self.record.publish(topic, event)
-        if topic in ("block", "feed", "hole"):
+        if topic in ("block", "feed", "hole", "repaired"):
             self.events.append((topic, event))
 
     def of(self, topic: str) -> list[Any]:
@@ -349,6 +349,24 @@ def test_the_cycle_sees_each_trade_of_iqfeed_once_whatever_the_connection_does(
     kinds = [event["kind"] for event in journalled(tmp_path, "feed")]
     assert kinds.count("LINK_UP") == 1 + len(cuts)
     assert kinds.count("GAP") == len(cuts)
+
+
+@pytest.mark.slow
+def test_what_iqfeed_never_sent_and_cannot_tell_is_a_hole_in_the_state(tmp_path: Path) -> None:
+    block = micros(tape_until(at(3)))
+    server = IQConnect(block)
+    server.drop_after, server.missed = [900], 40
+    newest = int(block.ts_event[-1])
+
+    def all_of_it(trader: LiveTrader) -> bool:
+        if trader.session.is_ready:
+            server.no_history = True
+        ticks = trader.trader.state.ticks.ts_event
+        return len(ticks) > 0 and int(ticks[-1]) == newest and not trader.session.is_mending
+
+    trader, kept = run_iqfeed(tmp_path, server, all_of_it)
+    assert sum(done.holes for done in kept.of("repaired")) >= 1
+    assert state_hash(trader.trader.state) != reference(block)
 
 
 def demo(folder: Path, *assignments: str) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from pathlib import Path
 
 from mia.config.instruments import INSTRUMENTS, MONTH_CODES, Instrument
-from mia.data.contracts import MONTH_OF
+from mia.data.contracts import MONTH_OF, third_friday
 from mia.errors import FormatError
 
 ROOTS = "|".join(sorted(INSTRUMENTS, key=len, reverse=True))
@@ -58,12 +58,6 @@ def contract_of_month(root: str, year: int, month: int) -> str:
     if code is None or root not in INSTRUMENTS:
         raise FormatError(f"there is no contract {root} {year:04d}-{month:02d}")
     return f"{root}{code}{year % 100:02d}"
-
-
-def third_friday(year: int, month: int) -> date:
-    """Return the day on which the contract of a month expires."""
-    first = date(year, month, 1)
-    return first + timedelta(days=(4 - first.weekday()) % 7 + 14)
 
 
 def resolve_contract(symbol: str, traded: date) -> str:

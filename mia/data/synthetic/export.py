@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 from mia._fast import bars as builders
 from mia.core import sessions
 from mia.core.base_types import BarBlock, TradeBlock
+from mia.data.digest import digest
 from mia.data.exporters import write_scid, write_sierra_csv
 from mia.data.files import replace_file
 from mia.data.importers.reading import Progress, no_progress
@@ -18,7 +19,6 @@ from mia.data.store import Store
 from mia.data.synthetic.faults import FaultKind, FaultPlan, RawColumns, raw_columns
 from mia.data.synthetic.market import SyntheticMarket
 from mia.data.synthetic.patterns import PatternKind
-from mia.data.tape import digest
 
 MINUTE_S = 60
 

@@ -28,6 +28,10 @@ class OrderJournal(Protocol):
         """
         ...
 
+    def wake(self) -> None:
+        """Begin to make what was required last against loss of power: its bytes have left."""
+        ...
+
 
 class OrderRecorder:
     """Journal, ledger and alarms of the orders.
@@ -85,6 +89,10 @@ class OrderRecorder:
         else:
             self._raised.discard((Trouble.JOURNAL, ""))
         self.ledger.apply(PREFIX + kind, payload)
+
+    def wake(self) -> None:
+        """Let the disk begin with what must be recorded, now that it has left."""
+        self._journal.wake()
 
     def replay(self, events: Iterable[tuple[int, int, str, Mapping[str, object]]]) -> None:
         """Apply events of the past: (sequence, ts, kind, payload)."""

@@ -24,7 +24,7 @@ from starlette.routing import BaseRoute, Route
 from mia.monitoring.dashboard.answers import answer
 from mia.monitoring.dashboard.sight import Life, Sight
 
-ORDERS = "dashboard.orders.ndjson"
+ORDERS = "web_orders.ndjson"
 """Of the state directory: who ordered what from the page, and what came of it."""
 
 CONFIRMATIONS = {"halt": "HALT", "flatten": "FLATTEN", "resume": "RESUME"}
@@ -56,20 +56,22 @@ def action_routes(state_dir: Path, sight: Callable[[], Sight]) -> list[BaseRoute
     sight : callable
         Returns the newest look at the trader.
     """
-    at_work = asyncio.Lock()
 
     def handler(name: str) -> Callable[[Request], Awaitable[Response]]:
+        # Of each order one at a time; a flatten never waits for a halt.
+        at_work = asyncio.Lock()
+
         async def act(request: Request) -> Response:
             who = request.client.host if request.client is not None else "unknown"
             try:
-                await _require_confirmation(request, name)
+                force = await _require_confirmation(request, name)
                 if name == "resume":
                     _require_paper(sight())
                 if at_work.locked():
-                    raise _RefusedError(409, "another order is being carried out")
+                    raise _RefusedError(409, f"a {name} is being carried out already")
                 async with at_work:
                     await asyncio.to_thread(_note, state_dir, name, who, "asked", "")
-                    code, said = await _run_kill(state_dir, _COMMANDS[name], who)
+                    code, said = await _run_kill(state_dir, _COMMANDS[name], who, force=force)
             except _RefusedError as error:
                 await asyncio.to_thread(_note, state_dir, name, who, "refused", str(error))
                 raise HTTPException(error.status, str(error)) from None
@@ -87,7 +89,8 @@ def action_routes(state_dir: Path, sight: Callable[[], Sight]) -> list[BaseRoute
     ]
 
 
-async def _require_confirmation(request: Request, name: str) -> None:
+async def _require_confirmation(request: Request, name: str) -> bool:
+    """Return whether a trader that does not answer is to be ended."""
     if request.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
         raise _RefusedError(415, "an order is JSON")
     body = b""
@@ -97,10 +100,11 @@ async def _require_confirmation(request: Request, name: str) -> None:
             raise _RefusedError(413, "an order is short")
     try:
         given: Any = msgspec.json.decode(body)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         raise _RefusedError(400, "an order is JSON") from None
     if not isinstance(given, dict) or given.get("confirm") != CONFIRMATIONS[name]:
         raise _RefusedError(400, f"type {CONFIRMATIONS[name]} to confirm")
+    return given.get("force") is True and name != "resume"
 
 
 def _require_paper(sight: Sight) -> None:
@@ -117,7 +121,7 @@ def _require_paper(sight: Sight) -> None:
         )
 
 
-async def _run_kill(state_dir: Path, command: str, who: str) -> tuple[int, str]:
+async def _run_kill(state_dir: Path, command: str, who: str, *, force: bool) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
@@ -129,6 +133,7 @@ async def _run_kill(state_dir: Path, command: str, who: str) -> tuple[int, str]:
         str(_PATIENCE_S),
         "--by",
         f"dashboard {who}",
+        *(["--force"] if force else []),
         stdin=asyncio.subprocess.DEVNULL,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,

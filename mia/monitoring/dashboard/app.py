@@ -17,7 +17,7 @@ from mia.monitoring.dashboard.actions import action_routes
 from mia.monitoring.dashboard.answers import answer
 from mia.monitoring.dashboard.api import api_routes
 from mia.monitoring.dashboard.assets import Assets, load_assets
-from mia.monitoring.dashboard.hub import Hub
+from mia.monitoring.dashboard.hub import SEND_TIMEOUT_S, Hub
 from mia.monitoring.dashboard.pages import login_document, page_routes
 from mia.monitoring.dashboard.security import LOGIN, Security, SecurityGate
 from mia.monitoring.dashboard.views.routes import Sources, view_routes
@@ -30,6 +30,7 @@ def create_app(
     security: Security,
     *,
     hz: float = 10.0,
+    send_timeout_s: float = SEND_TIMEOUT_S,
     results: Path = Path("results"),
     chain: Path | None = None,
 ) -> Starlette:
@@ -42,6 +43,8 @@ def create_app(
     security : Security
     hz : float
         Frames a second that a browser gets at most.
+    send_timeout_s : float
+        How long a browser may take nothing before it is disconnected.
     results : Path
         Folder of stored runs; it need not exist.
     chain : Path, optional
@@ -53,7 +56,7 @@ def create_app(
         If a vendored file is not what it was.
     """
     assets = load_assets()
-    hub = Hub(state_dir, hz)
+    hub = Hub(state_dir, hz, send_timeout_s)
 
     @asynccontextmanager
     async def lifespan(app: Starlette) -> AsyncIterator[None]:
@@ -80,6 +83,7 @@ def create_app(
         exception_handlers={HTTPException: _say},
         lifespan=lifespan,
     )
+    app.router.redirect_slashes = False
     app.state.hub = hub
     return app
 
@@ -106,7 +110,7 @@ def _login_routes(security: Security, document: str) -> list[BaseRoute]:
                 raise HTTPException(413, "a token is short")
         try:
             token = msgspec.json.decode(body, type=dict[str, str]).get("token", "")
-        except msgspec.MsgspecError:
+        except (msgspec.MsgspecError, UnicodeDecodeError):
             raise HTTPException(400, "a login is JSON") from None
         if not security.is_token(token):
             raise HTTPException(401, "that is not the token of this dashboard")

@@ -73,7 +73,7 @@ def read_lines(path: Path, start: int = 0, at_once: int = AT_ONCE) -> Lines:
 def _row(line: bytes) -> dict[str, Any] | None:
     try:
         row = _decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
     return row if isinstance(row, dict) else None
 

@@ -1,7 +1,5 @@
 """One look at the trader: its frame decoded, and what there is to say about its life."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +10,6 @@ from mia.core.frame import SCHEMA, Frame
 from mia.monitoring.dashboard.lines import ALERTS, read_lines
 from mia.monitoring.dashboard.sight import Life, Sight, TraderSight
 from mia.monitoring.terminal.words import span
-
-FROZEN_AFTER_S = 1.0
-"""A frame that does not change for longer, while the heart beats, is no picture of now."""
 
 _ALERT_BYTES = 20_000
 
@@ -33,7 +28,7 @@ class Look:
     alerts : list of dict
         The newest alerts, newest last.
     age_s : float or None
-        Seconds since the last heartbeat.
+        Seconds since the last heartbeat, or since frames stopped coming if that is longer.
     """
 
     life: Life
@@ -55,26 +50,18 @@ class Looker:
     ----------
     state_dir : Path
         Need not exist.
-    monotonic : callable
-        Seconds.
     """
 
-    def __init__(self, state_dir: Path, monotonic: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, state_dir: Path) -> None:
         self._state_dir = state_dir
         self._sight = TraderSight(state_dir)
-        self._monotonic = monotonic
         self._decoder = msgspec.json.Decoder(Frame)
-        self._newest = (0, 0)
-        self._since = monotonic()
         self._alert_size = -1
         self._alerts: list[dict[str, Any]] = []
 
     def look(self) -> Look:
         """Return what is to be seen now."""
         sight = self._sight.look()
-        newest = (sight.started_ns, sight.seq)
-        if newest != self._newest:
-            self._newest, self._since = newest, self._monotonic()
         frame, trouble = None, ""
         if sight.payload:
             try:
@@ -101,11 +88,8 @@ class Looker:
         if sight.life is Life.SILENT:
             if sight.age_s is None:
                 return "the trader is starting"
-            return f"STALE: the trader has not answered for {age}"
-        if not sight.payload:
-            return "the trader is starting"
-        still = self._monotonic() - self._since
-        return f"STALE: its frame stands still for {span(still)}" if still > FROZEN_AFTER_S else ""
+            return f"STALE: the trader has shown nothing new for {age}"
+        return "" if sight.payload else "the trader is starting"
 
     def _newest_alerts(self) -> list[dict[str, Any]]:
         path = self._state_dir / ALERTS

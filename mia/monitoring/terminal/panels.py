@@ -95,7 +95,7 @@ def day(frame: Frame, wide: bool) -> Text:
     """Hold the day's result against its limit."""
     account = frame.day
     total = account.realized_pnl + account.open_pnl
-    used = -account.worst_pnl / account.loss_limit if account.loss_limit > 0 else 0.0
+    used = max(0.0, -account.worst_pnl / account.loss_limit) if account.loss_limit > 0 else 0.0
     colour = GOOD if used < 0.5 else WARN if used < 0.8 else BAD
     text = Text.assemble(("DAY ", STRONG))
     text.append(f"{words.money(total)} USD", GOOD if total >= 0 else BAD)
@@ -106,8 +106,7 @@ def day(frame: Frame, wide: bool) -> Text:
     text.append("\nloss limit ")
     text.append(f"[{words.bar(used, 20)}]", colour)
     text.append(
-        f" {max(used, 0.0):.0%} of {account.loss_limit:,.0f}; "
-        f"with stops hit {words.money(account.worst_pnl)}"
+        f" {used:.0%} of {account.loss_limit:,.0f}; with stops hit {words.money(account.worst_pnl)}"
     )
     if wide:
         text.append(f"\nequity {account.equity:,.2f}, high {account.equity_high:,.2f} USD", DIM)

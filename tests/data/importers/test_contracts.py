@@ -57,9 +57,7 @@ def test_a_given_contract_is_checked():
         contracts.contract_of_file(Path("ESH20.txt"), "ES")
 
 
-def test_the_third_friday_is_that_of_the_month():
-    assert contracts.third_friday(2019, 3) == date(2019, 3, 15)
-    assert contracts.third_friday(2024, 6) == date(2024, 6, 21)
+def test_a_contract_is_named_by_its_month_if_there_is_one():
     assert contracts.contract_of_month("ES", 2013, 12) == "ESZ13"
     with pytest.raises(FormatError, match="there is no contract ES 2013-11"):
         contracts.contract_of_month("ES", 2013, 11)

@@ -65,7 +65,7 @@ def bare(tmp_path_factory):
         yield dashboard
 
 
-@pytest.mark.parametrize(("size", "scheme"), LOOKS, ids=lambda value: str(value))
+@pytest.mark.parametrize(("size", "scheme"), LOOKS, ids=str)
 def test_every_page_is_shown_without_an_error_or_a_request_elsewhere(chromium, full, size, scheme):
     with chromium.tab(full, size, scheme) as tab:
         for path in BESIDE:

@@ -11,7 +11,7 @@ export function h(tag, attributes = {}, ...children) {
 }
 
 export function card(title, { id, sub = "", area = "" } = {}, ...body) {
-  return h("section", { class: "card", id, "aria-labelledby": `${id}-title`, "data-area": area },
+  return h("section", { class: "card", id: `${id}-card`, "aria-labelledby": `${id}-title`, "data-area": area },
     h("header", {}, h("h2", { id: `${id}-title` }, title), h("span", { class: "sub", id: `${id}-sub` }, sub)),
     h("div", { class: "body", id: `${id}-body` }, ...body));
 }

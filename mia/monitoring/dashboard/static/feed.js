@@ -53,6 +53,7 @@ function schedule() {
 function paint() {
   painting = 0;
   for (const painter of painters) painter(now);
+  mia.painted = now.frame ? now.frame.seq : null;
 }
 
 function take(text) {

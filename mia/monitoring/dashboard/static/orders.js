@@ -1,4 +1,6 @@
 // Halt, flatten, resume: a word is typed, then the order goes the way of the kill command.
+import { now } from "./feed.js";
+
 const ORDERS = {
   halt: {
     title: "Halt entries",
@@ -34,6 +36,8 @@ function open(name) {
   send.className = name;
   send.disabled = true;
   word.value = "";
+  $("order-force").checked = false;
+  $("order-force-line").hidden = name === "resume" || now.life !== "silent";
   dialog.showModal();
   word.focus();
 }
@@ -45,7 +49,7 @@ async function give(name) {
     const answer = await fetch(`/api/actions/${name}`, {
       method: "POST",
       headers: { "content-type": "application/json" },
-      body: JSON.stringify({ confirm: word.value.trim().toUpperCase() }),
+      body: JSON.stringify({ confirm: word.value.trim().toUpperCase(), force: $("order-force").checked }),
     });
     const result = await answer.json();
     window.__mia.order = result;

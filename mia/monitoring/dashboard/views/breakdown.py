@@ -44,9 +44,11 @@ def figures(trades: Sequence[Trade]) -> dict[str, Any]:
         "gross": float(sum(trade["gross"] for trade in trades)),
         "costs": float(sum(trade["costs"] for trade in trades)),
         "profit_factor": number(statistics.profit_factor(net)) if n else None,
-        "expectancy_r": number(r.mean()) if len(r) else None,
+        "expectancy_r": number(float(r.mean())) if len(r) else None,
         "expectancy_r_95": [number(x) for x in interval],
-        "slippage": number(np.mean([trade["slippage"] or 0.0 for trade in trades])) if n else None,
+        "slippage": number(float(np.mean([trade["slippage"] or 0.0 for trade in trades])))
+        if n
+        else None,
     }
 
 

@@ -78,7 +78,13 @@ def risk_limits(
         empty: where the use comes from), ``rows`` with ``value``, ``source``, ``used`` and
         ``share`` (of the limit), and ``fault``; ``rows`` is empty before any run.
     """
-    empty = {"mode": "", "level": "", "configuration": "", "started": None, "rows": []}
+    empty: dict[str, Any] = {
+        "mode": "",
+        "level": "",
+        "configuration": "",
+        "started": None,
+        "rows": [],
+    }
     since = "frame" if frame is not None else "journal" if day else ""
     empty |= {"since": since, "fault": ""}
     try:

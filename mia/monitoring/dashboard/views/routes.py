@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from mia.monitoring.dashboard.answers import answer
-from mia.monitoring.dashboard.sight import Life, Sight
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from mia.errors import DataError
+from mia.monitoring.dashboard.answers import answer
+from mia.monitoring.dashboard.sight import Life, Sight
 from mia.monitoring.dashboard.views.breakdown import breakdown, drawdown
 from mia.monitoring.dashboard.views.closed_trades import ClosedTrades
 from mia.monitoring.dashboard.views.model_registry import models

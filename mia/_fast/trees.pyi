@@ -1,0 +1,49 @@
+from typing import final
+
+import numpy as np
+from numpy.typing import NDArray
+
+@final
+class Trees:
+    width: int
+    def __new__(
+        cls,
+        starts: NDArray[np.int64],
+        value: NDArray[np.float64],
+        feature: NDArray[np.int32],
+        left: NDArray[np.int32],
+        right: NDArray[np.int32],
+        missing_left: NDArray[np.uint8],
+        baseline: float,
+        width: int,
+    ) -> Trees: ...
+    def score(self, row: NDArray[np.float64]) -> float: ...
+    def scores(self, rows: NDArray[np.float64], out: NDArray[np.float64]) -> None: ...
+
+@final
+class Linear:
+    width: int
+    def __new__(
+        cls,
+        columns: NDArray[np.int32],
+        weight: NDArray[np.float64],
+        centre: NDArray[np.float64],
+        scale: NDArray[np.float64],
+        missing: NDArray[np.float64],
+        intercept: float,
+        width: int,
+    ) -> Linear: ...
+    def score(self, row: NDArray[np.float64]) -> float: ...
+    def scores(self, rows: NDArray[np.float64], out: NDArray[np.float64]) -> None: ...
+
+@final
+class Calibration:
+    def __new__(
+        cls,
+        slope: float,
+        offset: float,
+        x: NDArray[np.float64],
+        y: NDArray[np.float64],
+    ) -> Calibration: ...
+    def probability(self, score: float) -> float: ...
+    def probabilities(self, scores: NDArray[np.float64], out: NDArray[np.float64]) -> None: ...

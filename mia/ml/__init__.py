@@ -1,0 +1,1 @@
+"""Progressive machine learning: labels, purged validation, promotion, registry, and inference."""

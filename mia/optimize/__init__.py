@@ -1,0 +1,1 @@
+"""Search over settings whose outcome is held against the number of trials it took."""

@@ -1,0 +1,47 @@
+"""What a model tells in a live run reaches the journal and the bus."""
+
+import pytest
+from labelled import labelled
+
+from mia.core.event_bus import EventBus
+from mia.ml import life
+from mia.ml.registry import CURRENT, Current, Registry
+from mia.trader.model_watch import KIND, live_model
+
+
+@pytest.fixture
+def heard():
+    bus, kept, told = EventBus(), [], []
+    bus.subscribe(KIND, lambda topic, event: told.append(event), "test")
+    return bus, kept, told
+
+
+def test_a_first_run_has_no_model_and_says_nothing(tmp_path, heard):
+    bus, kept, told = heard
+    model = live_model(tmp_path, bus, kept.append)
+    assert (model.stage, kept, told) == ("collect", [], [])
+
+
+def test_a_model_that_decides_is_told_and_kept_and_a_damaged_pointer_too(tmp_path, heard):
+    bus, kept, told = heard
+    registry = Registry(tmp_path)
+    life.live_through(registry, labelled(100, 0.8, seed=4), 100)
+    name = registry.current().shadow
+    live_model(tmp_path, bus, kept.append)
+    assert told == [], "a shadow concerns nobody"
+    registry.activate(Current(gate=name), "PROMOTED", 1)
+    model = live_model(tmp_path, bus, kept.append)
+    assert model.stage == "gate"
+    assert [what for what, _ in told] == ["promoted"]
+    assert kept[-1] == {
+        "event": "MODEL_LOADED",
+        "stage": "gate",
+        "model": name,
+        "text": "model stage gate",
+    }
+    (tmp_path / "models" / CURRENT).write_text("{")
+    bus.publish("session", 20240102)
+    assert model.stage == "collect"
+    assert told[-1][0] == "refused"
+    assert "trading goes on without a model" in told[-1][1]
+    assert kept[-1]["event"] == "MODEL_REFUSED"
