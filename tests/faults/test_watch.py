@@ -26,7 +26,7 @@ pytestmark = [
 ]
 
 PAIRS = int(os.environ.get("MIA_WATCH_PAIRS", "2"))
-"""How many pairs of processes are stopped or killed; 24 are all."""
+"""How many pairs of processes are stopped or killed, 24 being all."""
 
 WATCHED = (
     *FAST,
@@ -166,7 +166,7 @@ def test_the_watchdog_closes_the_position_of_a_trader_that_hangs_or_died(
 ) -> None:
     state = tmp_path / "state"
     act = ("alerts.kill=flatten", "alerts.kill_after_s=1")
-    wish = {"distance": 200, "pause_s": 3}
+    wish = {"distance": 78, "pause_s": 3}
     with (
         DiscordServer(50, 0.2) as server,
         gateway(tmp_path) as gw,

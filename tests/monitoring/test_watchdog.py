@@ -131,6 +131,7 @@ def test_a_trader_that_hangs_with_a_position_is_told_and_the_switch_is_pulled(
     watch.dog.close()
 
 
+@pytest.mark.slow
 def test_a_trader_that_only_paused_is_left_alone(tmp_path, state) -> None:
     limits = WatchLimits(hang_s=1.0, kill_after_s=5.0, disk_mb=1)
     watch = Watch(state, KillHand(state, "flatten", kill_command(tmp_path)), limits)
@@ -146,6 +147,7 @@ def test_a_trader_that_only_paused_is_left_alone(tmp_path, state) -> None:
     watch.dog.close()
 
 
+@pytest.mark.slow
 def test_a_trader_that_is_killed_is_noticed_whether_it_held_something_or_not(
     tmp_path, state
 ) -> None:
@@ -169,6 +171,7 @@ def test_a_trader_that_is_killed_is_noticed_whether_it_held_something_or_not(
     watch.dog.close()
 
 
+@pytest.mark.slow
 def test_with_the_switch_off_the_watchdog_only_tells(tmp_path, state) -> None:
     watch = Watch(state, KillHand(state, "off", kill_command(tmp_path)))
     with trader(state, "long") as process:
@@ -181,6 +184,7 @@ def test_with_the_switch_off_the_watchdog_only_tells(tmp_path, state) -> None:
     watch.dog.close()
 
 
+@pytest.mark.slow
 def test_the_switch_is_pulled_again_only_where_no_gateway_answered(tmp_path, state) -> None:
     now = 100.0
     for code, words, tries in (
@@ -221,6 +225,7 @@ def test_a_trader_that_ends_in_order_raises_no_alarm(tmp_path, state) -> None:
     watch.dog.close()
 
 
+@pytest.mark.slow
 def test_a_trader_that_shows_nothing_is_told_once_its_time_is_over(tmp_path, state) -> None:
     watch = Watch(state, KillHand(state, "flatten", kill_command(tmp_path)))
     with trader(state, "silent") as process:
