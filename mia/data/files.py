@@ -10,8 +10,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-
 from mia.errors import DataError
 
 if sys.platform == "win32":
@@ -20,12 +18,20 @@ else:
     import fcntl
 
 
+def _arrow_error() -> type[Exception]:
+    """Return what pyarrow raises; imported when something was raised, for it takes long."""
+    import pyarrow as pa
+
+    found: type[Exception] = pa.ArrowException
+    return found
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
     """Turn a failure to write below into a `DataError` that names `path`."""
     try:
         yield
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, _arrow_error()) as error:
         raise DataError(f"cannot write {path}: {reason(error)}") from None
 
 
@@ -34,7 +40,7 @@ def reading(path: Path) -> Iterator[None]:
     """Turn a failure to read below into a `DataError` that names `path`."""
     try:
         yield
-    except (OSError, UnicodeDecodeError, csv.Error, pa.ArrowException) as error:
+    except (OSError, UnicodeDecodeError, csv.Error, _arrow_error()) as error:
         raise DataError(f"cannot read {path}: {reason(error)}") from None
 
 
