@@ -34,13 +34,10 @@ from mia.execution.orders.sender import OrderSettings
 from mia.execution.recovery import KIND, CycleJournal, restore_cycle
 from mia.execution.simple_trader import SimpleTrader
 from mia.execution.world_facts import WorldFacts
-from mia.ml.model_filter import ModelFilter
 from mia.performance.identity import configuration_hash
 from mia.trader.book_feed import BookFeed
 from mia.trader.feed_choice import OWN_FEEDS, close_delay, require_feed
 from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
-from mia.trader.model_watch import KIND as MODEL_EVENT
-from mia.trader.model_watch import live_model
 from mia.trader.run_alerts import RunAlerts
 from mia.trader.showing import show_run
 from mia.trader.shown_files import note_limits, note_positioning
@@ -48,12 +45,15 @@ from mia.trader.subscribers import attach_keepers, attach_observers, make_bus
 from mia.trader.uptime import UptimeKeeper
 
 if TYPE_CHECKING:
+    from mia.ml.model_filter import ModelFilter
     from mia.trader.chain_feed import ChainFeed
 
 log = logging.getLogger(__name__)
 
 NEW_YORK = ZoneInfo("America/New_York")
 SECOND = 1_000_000_000
+_MODEL_EVENT = "model"
+"""`mia.trader.model_watch.KIND`: it is imported only for a run with a model."""
 
 
 class Assembly:
@@ -125,6 +125,9 @@ class Assembly:
         self.vix = LiveVix(self.clock.now)
         self.model: ModelFilter | None = None
         if settings.ml.use_model:
+            # Imported here: a start without a model need not wait for what trains one.
+            from mia.trader.model_watch import live_model
+
             self.model = live_model(directory.path, bus, self._keep_model)
         self.trader = SimpleTrader(
             state,
@@ -195,7 +198,7 @@ class Assembly:
         bus.subscribe("beat", self.uptime.publish, "uptime")
 
     def _keep_model(self, facts: dict[str, Any]) -> None:
-        self.journal.append(MODEL_EVENT, facts, ts=self.clock.now())
+        self.journal.append(_MODEL_EVENT, facts, ts=self.clock.now())
 
     def _is_ready(self) -> bool:
         """Whether orders may be sent as far as the session and the book are concerned."""

@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from mia.trader import assembly, model_watch
+
 SLOW = (
     "pandas",
     "pyarrow",
@@ -42,3 +44,7 @@ def test_after_the_start_only_what_is_new_is_collected() -> None:
         env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
     ).stdout
     assert out.split() == ["True", "True"]
+
+
+def test_events_of_models_have_one_name() -> None:
+    assert assembly._MODEL_EVENT == model_watch.KIND
