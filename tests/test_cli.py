@@ -657,7 +657,7 @@ def test_the_examples_of_the_page_run(run: Runner, tmp_path: Path) -> None:
             assert code.returncode == 0, (line, code.stderr)
     # What serves until it is interrupted, what tells by its exit code, and what needs hundreds of
     # trades or a trader's journal, have tests of their own.
-    apart = {"gateway", "dashboard", "watch", "health", "doctor", "report day", "kill"}
+    apart = {"gateway", "dashboard", "watch", "health", "report day", "kill"}
     named = {" ".join(command) for command in commands()} | {"kill status"}
     named = {name for name in named - apart if not name.startswith("ml ")}
     assert {" ".join(command) for command in ran} == named
