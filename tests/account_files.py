@@ -9,7 +9,7 @@ from mia.data.state_files import JOURNAL
 from mia.execution.recovery import KIND
 from mia.execution.risk_manager import RiskManager
 from mia.performance.recorder import RunRecord
-from mia.trader.shown_files import note_limits
+from mia.trader.screen.shown_files import note_limits
 
 NOW = 1_741_613_760_000_000_000
 

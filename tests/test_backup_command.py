@@ -17,8 +17,8 @@ from mia.cli.app import app
 from mia.command_line import run_app
 from mia.config.settings import load_settings
 from mia.errors import DataError, MiaError
-from mia.monitoring.backup_objects import BackupRepository
-from mia.monitoring.backup_schedule import backup_process, keep_backed_up
+from mia.monitoring.backups.backup_objects import BackupRepository
+from mia.monitoring.backups.backup_schedule import backup_process, keep_backed_up
 from mia.trader.demo import run_demo
 
 

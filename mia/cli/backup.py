@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
     from mia.errors import MiaError
     from mia.monitoring.backup import BackupReport
-    from mia.monitoring.backup_objects import BackupRepository, Manifest
-    from mia.monitoring.backup_restore import Verification
+    from mia.monitoring.backups.backup_objects import BackupRepository, Manifest
+    from mia.monitoring.backups.backup_restore import Verification
 
 backup = typer.Typer(no_args_is_help=True, help="Backups of a trader's state and of a store.")
 
@@ -55,9 +55,9 @@ def backup_run(
     import time
 
     from mia.monitoring.backup import BackupSource, run_backup
-    from mia.monitoring.backup_objects import BackupRepository
-    from mia.monitoring.backup_restore import verify_backup
-    from mia.monitoring.backup_retention import Retention
+    from mia.monitoring.backups.backup_objects import BackupRepository
+    from mia.monitoring.backups.backup_restore import verify_backup
+    from mia.monitoring.backups.backup_retention import Retention
 
     interval = None if every is None else _interval(every)
     repository = BackupRepository(place)
@@ -88,7 +88,7 @@ def backup_list(place: PlaceArgument, as_json: JsonOption = False) -> None:
     """
     from rich.table import Table
 
-    from mia.monitoring.backup_objects import BackupRepository
+    from mia.monitoring.backups.backup_objects import BackupRepository
 
     good, bad = BackupRepository(place).manifests()
     if as_json:
@@ -119,8 +119,8 @@ def backup_verify(
 
     Example: mia backup verify /mnt/backups --all
     """
-    from mia.monitoring.backup_objects import BackupRepository
-    from mia.monitoring.backup_restore import verify_backup
+    from mia.monitoring.backups.backup_objects import BackupRepository
+    from mia.monitoring.backups.backup_restore import verify_backup
 
     if everything and backup_id is not None:
         raise UsageError("--all and --id exclude each other")
@@ -160,8 +160,8 @@ def backup_restore(
 
     Example: mia backup restore /mnt/backups --to state
     """
-    from mia.monitoring.backup_objects import BackupRepository
-    from mia.monitoring.backup_restore import restore_backup
+    from mia.monitoring.backups.backup_objects import BackupRepository
+    from mia.monitoring.backups.backup_restore import restore_backup
 
     repository = BackupRepository(place)
     manifest = _chosen(repository, backup_id)
@@ -191,7 +191,7 @@ def _go_on(once: "Callable[[], None]", interval: float) -> None:
     import sys
 
     from mia import interrupts
-    from mia.monitoring.backup_schedule import keep_backed_up
+    from mia.monitoring.backups.backup_schedule import keep_backed_up
 
     received: list[int] = []
 

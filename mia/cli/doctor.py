@@ -27,8 +27,8 @@ def doctor(
     """
     from mia.config.settings import load_settings
     from mia.errors import ConfigError, UsageError
-    from mia.monitoring.doctor import examine
-    from mia.monitoring.doctor_links import Finding, Verdict
+    from mia.monitoring.health.doctor import examine
+    from mia.monitoring.health.doctor_links import Finding, Verdict
     from mia.monitoring.state_choice import chosen_state
     from mia.redaction import Redactor
 

@@ -37,7 +37,7 @@ def watch(
     from mia.config.settings import load_settings
     from mia.core import logs
     from mia.monitoring.state_choice import chosen_state
-    from mia.monitoring.watch_process import WatchProcess
+    from mia.monitoring.watch.watch_process import WatchProcess
 
     loaded = load_settings(config, assignments or ())
     settings = loaded.settings.logs

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Protocol, TextIO
 
 from mia.core.alert_file import Alert, AlertTail
-from mia.monitoring.alert_policy import AlertPolicy
-from mia.monitoring.delivery import Delivery
+from mia.monitoring.alerts.alert_policy import AlertPolicy
+from mia.monitoring.alerts.delivery import Delivery
 
 
 class Subscriber(Protocol):

@@ -19,7 +19,7 @@ from mia.data.files import reading, writing
 from mia.data.journal_check import DamageError, head_path, pack_head
 from mia.data.journal_schema import JournalHead
 from mia.errors import DataError, JournalError
-from mia.monitoring.backup_objects import (
+from mia.monitoring.backups.backup_objects import (
     FULL,
     INCREMENTAL,
     PIECE_BYTES,
@@ -28,7 +28,7 @@ from mia.monitoring.backup_objects import (
     Manifest,
     StoredFile,
 )
-from mia.monitoring.backup_retention import Retention
+from mia.monitoring.backups.backup_retention import Retention
 
 STATE, STORE, SETTINGS = "state", "store", "settings"
 JOURNAL_FILES = frozenset(

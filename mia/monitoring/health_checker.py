@@ -17,9 +17,9 @@ from typing import Any
 
 from mia.data import state_files
 from mia.errors import MiaError
-from mia.monitoring import machine
-from mia.monitoring.trader_life import Life, Sight, watch_once
-from mia.monitoring.watch_beat import watch_age
+from mia.monitoring.health import machine
+from mia.monitoring.watch.trader_life import Life, Sight, watch_once
+from mia.monitoring.watch.watch_beat import watch_age
 
 HANG_S = 3.0
 DISK_MB = 500

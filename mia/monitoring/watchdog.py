@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mia.core.alert_file import NAME, Alert, AlertFile, AlertLevel
-from mia.monitoring.account_watch import AccountWatch
 from mia.monitoring.alert_system import AlertSystem
 from mia.monitoring.health_checker import Check, Mark, check_machine
-from mia.monitoring.kill_hand import KillHand
-from mia.monitoring.trader_life import Life, Sight, TraderLife
-from mia.monitoring.watch_beat import WatchBeat
+from mia.monitoring.watch.account_watch import AccountWatch
+from mia.monitoring.watch.kill_hand import KillHand
+from mia.monitoring.watch.trader_life import Life, Sight, TraderLife
+from mia.monitoring.watch.watch_beat import WatchBeat
 
 SOURCE = "watchdog"
 _MACHINE_S = 10.0

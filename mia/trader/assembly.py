@@ -35,18 +35,18 @@ from mia.execution.recovery import KIND, CycleJournal, restore_cycle
 from mia.execution.simple_trader import SimpleTrader
 from mia.execution.world_facts import WorldFacts
 from mia.performance.identity import configuration_hash
-from mia.trader.book_feed import BookFeed
-from mia.trader.feed_choice import OWN_FEEDS, close_delay, require_feed
 from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
 from mia.trader.run_alerts import RunAlerts
-from mia.trader.showing import show_run
-from mia.trader.shown_files import note_limits, note_positioning
+from mia.trader.screen.showing import show_run
+from mia.trader.screen.shown_files import note_limits, note_positioning
+from mia.trader.sources.book_feed import BookFeed
+from mia.trader.sources.feed_choice import OWN_FEEDS, close_delay, require_feed
 from mia.trader.subscribers import attach_keepers, attach_observers, make_bus
 from mia.trader.uptime import UptimeKeeper
 
 if TYPE_CHECKING:
     from mia.ml.model_filter import ModelFilter
-    from mia.trader.chain_feed import ChainFeed
+    from mia.trader.sources.chain_feed import ChainFeed
 
 log = logging.getLogger(__name__)
 
@@ -255,7 +255,7 @@ class Assembly:
             log.warning("options stay unknown: live.chain names no chain of yesterday")
             return None
         # Imported here: a start without options need not wait for what reads chains.
-        from mia.trader.chain_feed import ChainFeed, ChainPace
+        from mia.trader.sources.chain_feed import ChainFeed, ChainPace
 
         pace = ChainPace(live.option_lines, live.option_contracts, live.chain_s)
         keep = partial(note_positioning, self.directory.path)

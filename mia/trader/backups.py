@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mia.config.settings import LoadedSettings
 from mia.errors import DataError, MiaError
-from mia.monitoring.backup_objects import BackupRepository
-from mia.monitoring.backup_schedule import Backup, backup_process, keep_backed_up
+from mia.monitoring.backups.backup_objects import BackupRepository
+from mia.monitoring.backups.backup_schedule import Backup, backup_process, keep_backed_up
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from mia.core.protocols import EventSink
 from mia.errors import BrokerError, ConfigError
 from mia.execution.last_gate import PAPER_PREFIX
 from mia.strategies.session_facts import NewsWindow, no_news_calendar
-from mia.trader.feeds import Pace
+from mia.trader.sources.feeds import Pace
 
 SECOND = 1_000_000_000
 _DAY = 86_400 * SECOND

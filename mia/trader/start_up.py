@@ -17,10 +17,10 @@ from mia.core.ibkr_connector import IbkrConnector
 from mia.errors import BrokerError, DataError, MiaError
 from mia.execution.ibkr_broker import traded_contract
 from mia.trader.assembly import NEW_YORK, SECOND, Assembly
-from mia.trader.feed_choice import OWN_FEEDS, Feed, fallbacks, open_feed
-from mia.trader.feeds import FeedPlace
-from mia.trader.past import Past
-from mia.trader.wire_feed import WireTap
+from mia.trader.sources.feed_choice import OWN_FEEDS, Feed, fallbacks, open_feed
+from mia.trader.sources.feeds import FeedPlace
+from mia.trader.sources.past import Past
+from mia.trader.sources.wire_feed import WireTap
 
 log = logging.getLogger(__name__)
 

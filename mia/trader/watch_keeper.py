@@ -13,7 +13,7 @@ from pathlib import Path
 from mia.config.operations import SECRETS
 from mia.config.settings import LoadedSettings
 from mia.core.alert_file import AlertLevel
-from mia.monitoring.watch_beat import watch_age
+from mia.monitoring.watch.watch_beat import watch_age
 
 LOG = "watch.log"
 _GRACE_S = 20.0

@@ -18,7 +18,7 @@ from faults.harness import FAST, ROOT, Gateway, Trader, gateway, record, settle,
 from mia.core.alert_file import NAME, Alert, read_line
 from mia.data.process_lock import holder
 from mia.monitoring.health_checker import Mark, check_health
-from mia.monitoring.trader_life import watch_once
+from mia.monitoring.watch.trader_life import watch_once
 
 pytestmark = [
     pytest.mark.slow,

@@ -25,9 +25,9 @@ from mia.errors import AlreadyRunning, DataError, JournalError
 from mia.execution.kill_commands import KillCommands, KillStore
 from mia.execution.kill_switch import KillSwitch
 from mia.monitoring.backup import BackupSource, run_backup
-from mia.monitoring.backup_objects import BackupRepository, Manifest
-from mia.monitoring.backup_restore import restore_backup, verify_backup
-from mia.monitoring.backup_retention import Retention
+from mia.monitoring.backups.backup_objects import BackupRepository, Manifest
+from mia.monitoring.backups.backup_restore import restore_backup, verify_backup
+from mia.monitoring.backups.backup_retention import Retention
 
 KILLS = int(os.environ.get("MIA_FAULT_N", "6"))
 HOUR = 3_600 * 10**9
@@ -60,7 +60,7 @@ BACKUP = """
 import sys
 from pathlib import Path
 from mia.monitoring.backup import BackupSource, run_backup
-from mia.monitoring.backup_objects import BackupRepository
+from mia.monitoring.backups.backup_objects import BackupRepository
 
 repository = BackupRepository(Path(sys.argv[1]))
 now = int(sys.argv[3])

@@ -11,7 +11,7 @@ from frame_cases import ShownFrames, frame, held
 from mia.data import state_files
 from mia.data.process_lock import ProcessLock
 from mia.monitoring.health_checker import Mark, check_health, main
-from mia.monitoring.watch_beat import LOCK, WatchBeat
+from mia.monitoring.watch.watch_beat import LOCK, WatchBeat
 
 REPLACE = msgspec.structs.replace
 

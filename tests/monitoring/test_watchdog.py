@@ -12,10 +12,10 @@ import pytest
 
 from mia.core.alert_file import NAME, Alert, AlertLevel, read_line
 from mia.monitoring import watchdog as module
-from mia.monitoring.alert_policy import AlertPolicy, PolicyLimits
 from mia.monitoring.alert_system import AlertSystem
-from mia.monitoring.kill_hand import KillHand
-from mia.monitoring.trader_life import Life, TraderLife, watch_once
+from mia.monitoring.alerts.alert_policy import AlertPolicy, PolicyLimits
+from mia.monitoring.watch.kill_hand import KillHand
+from mia.monitoring.watch.trader_life import Life, TraderLife, watch_once
 from mia.monitoring.watchdog import Watchdog, WatchLimits
 from mia.redaction import Redactor
 

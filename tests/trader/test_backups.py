@@ -13,8 +13,8 @@ from live_sources import ACCOUNT, START, gateway
 from run_samples import easy
 
 from mia.data.journal_reader import JournalReader
-from mia.monitoring.backup_objects import BackupRepository
-from mia.monitoring.backup_restore import restore_backup
+from mia.monitoring.backups.backup_objects import BackupRepository
+from mia.monitoring.backups.backup_restore import restore_backup
 from mia.trader.backups import BackupOutcome, backup_folder
 from mia.trader.live import LiveTrader
 from mia.trader.live_parts import LiveOptions

@@ -9,7 +9,7 @@ import pytest
 from mia.config.settings import load_settings
 from mia.core.alert_file import AlertLevel
 from mia.data.process_lock import ProcessLock
-from mia.monitoring.watch_beat import LOCK, WatchBeat
+from mia.monitoring.watch.watch_beat import LOCK, WatchBeat
 from mia.trader.service_manager import ServiceManager
 from mia.trader.watch_keeper import WatchKeeper, watch_command
 

@@ -8,7 +8,7 @@ from mia.data.synthetic.chains import SyntheticChains
 from mia.features.options_exposure import positioning
 from mia.features.options_summary import appraise, summary
 from mia.monitoring.dashboard.views.positioning import Positionings
-from mia.trader.shown_files import note_positioning
+from mia.trader.screen.shown_files import note_positioning
 
 NOON = at(12 * 60 + 2)
 

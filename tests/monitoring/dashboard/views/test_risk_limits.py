@@ -5,7 +5,7 @@ from run_cases import a_run
 
 from mia.monitoring.dashboard.views.closed_trades import ClosedTrades
 from mia.monitoring.dashboard.views.risk_limits import KINDS, risk_limits
-from mia.trader.shown_files import note_limits
+from mia.trader.screen.shown_files import note_limits
 
 FRAME = {
     "ts": 1_741_617_000_000_000_000,

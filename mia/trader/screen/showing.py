@@ -15,14 +15,14 @@ from mia.execution.live_session import LiveSession
 from mia.execution.stage_times import CycleTimes
 from mia.ml.model_filter import ModelFilter
 from mia.performance.identity import configuration_hash
-from mia.trader.book_feed import BookFeed
-from mia.trader.closed_bars import ClosedBars
-from mia.trader.day_count import DayCount
-from mia.trader.frame_parts import masked
-from mia.trader.frame_publisher import FramePublisher
-from mia.trader.frame_source import FrameSource, RunIdentity
 from mia.trader.live_parts import LiveOptions
-from mia.trader.screen_file import ScreenFile
+from mia.trader.screen.closed_bars import ClosedBars
+from mia.trader.screen.day_count import DayCount
+from mia.trader.screen.frame_parts import masked
+from mia.trader.screen.frame_publisher import FramePublisher
+from mia.trader.screen.frame_source import FrameSource, RunIdentity
+from mia.trader.screen.screen_file import ScreenFile
+from mia.trader.sources.book_feed import BookFeed
 
 
 def show_run(

@@ -2,7 +2,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mia.core.alert_file import Alert, AlertLevel
-from mia.monitoring.alert_policy import AlertPolicy, PolicyLimits
+from mia.monitoring.alerts.alert_policy import AlertPolicy, PolicyLimits
 
 LIMITS = PolicyLimits(cool_down_s=60, escalate_after=5, escalate_s=600)
 

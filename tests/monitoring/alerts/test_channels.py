@@ -9,10 +9,10 @@ import pytest
 
 from mia.core.alert_file import NAME, Alert, AlertFile, AlertLevel
 from mia.errors import ConfigError
-from mia.monitoring.alert_policy import AlertPolicy, PolicyLimits
 from mia.monitoring.alert_system import AlertSystem, ConsoleSubscriber
-from mia.monitoring.apprise_channel import AppriseChannel
-from mia.monitoring.dead_man import DeadManPing
+from mia.monitoring.alerts.alert_policy import AlertPolicy, PolicyLimits
+from mia.monitoring.alerts.apprise_channel import AppriseChannel
+from mia.monitoring.watch.dead_man import DeadManPing
 
 
 @contextmanager

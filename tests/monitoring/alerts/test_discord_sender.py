@@ -9,8 +9,8 @@ from discord_server import TOKEN, DiscordServer, SilentServer
 
 from mia.core.alert_file import Alert, AlertLevel
 from mia.errors import ConfigError
-from mia.monitoring.discord_message import how_many, length, message
-from mia.monitoring.discord_sender import DiscordPace, DiscordSender, webhook_address
+from mia.monitoring.alerts.discord_message import how_many, length, message
+from mia.monitoring.alerts.discord_sender import DiscordPace, DiscordSender, webhook_address
 
 QUICK = DiscordPace(timeout=5.0, channel_messages=1000, backoff_first=0.05, backoff_most=0.2)
 NUMBERS = count()

@@ -12,16 +12,16 @@ from types import FrameType
 from mia.config.settings import LoadedSettings
 from mia.core.alert_file import NAME, AlertLevel
 from mia.data.process_lock import ProcessLock
-from mia.monitoring.account_watch import AccountWatch
-from mia.monitoring.alert_policy import AlertPolicy, PolicyLimits
 from mia.monitoring.alert_system import AlertSystem, ConsoleSubscriber, Subscriber
-from mia.monitoring.apprise_channel import AppriseChannel
-from mia.monitoring.dead_man import DeadManPing
-from mia.monitoring.discord_sender import DiscordSender
-from mia.monitoring.kill_hand import KillHand
+from mia.monitoring.alerts.alert_policy import AlertPolicy, PolicyLimits
+from mia.monitoring.alerts.apprise_channel import AppriseChannel
+from mia.monitoring.alerts.discord_sender import DiscordSender
 from mia.monitoring.performance_tracker import Thresholds
-from mia.monitoring.trader_life import Life, Sight
-from mia.monitoring.watch_beat import LOCK
+from mia.monitoring.watch.account_watch import AccountWatch
+from mia.monitoring.watch.dead_man import DeadManPing
+from mia.monitoring.watch.kill_hand import KillHand
+from mia.monitoring.watch.trader_life import Life, Sight
+from mia.monitoring.watch.watch_beat import LOCK
 from mia.monitoring.watchdog import Watchdog, WatchLimits
 from mia.redaction import Redactor
 

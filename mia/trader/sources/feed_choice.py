@@ -12,9 +12,9 @@ from mia.data.feed_gate import FeedGate
 from mia.errors import ConfigError
 from mia.execution.feed_intake import FeedIntake, Patience
 from mia.execution.feed_pair import FeedPair, FeedSide, FeedTaker, IntakeSink, PairTelling
-from mia.trader.feed_chain import FeedChain, Follower
-from mia.trader.feeds import FeedPlace, IqfeedFeed, SierraFeed
-from mia.trader.wire_feed import WireFeed, WireTap
+from mia.trader.sources.feed_chain import FeedChain, Follower
+from mia.trader.sources.feeds import FeedPlace, IqfeedFeed, SierraFeed
+from mia.trader.sources.wire_feed import WireFeed, WireTap
 
 SECOND = 1_000_000_000
 OWN_FEEDS = frozenset({"sierra", "iqfeed"})

@@ -16,9 +16,9 @@ from strategies_market import Trade
 from mia._fast.market_state import MarketState
 from mia.core.base_types import OrderRole
 from mia.core.trading_types import Fill
-from mia.trader import screen_file
-from mia.trader.closed_bars import ClosedBars
-from mia.trader.screen_file import KEPT, ScreenFile
+from mia.trader.screen import screen_file
+from mia.trader.screen.closed_bars import ClosedBars
+from mia.trader.screen.screen_file import KEPT, ScreenFile
 
 SECOND = 1_000_000_000
 

@@ -22,7 +22,7 @@ from mia.data.process_lock import is_held
 from mia.data.state_files import KillCommand
 from mia.errors import AlreadyRunning, DataError, JournalError
 from mia.monitoring.backup import SETTINGS, STATE, STORE
-from mia.monitoring.backup_objects import (
+from mia.monitoring.backups.backup_objects import (
     BackupRepository,
     DamagedPieceError,
     Manifest,

@@ -21,9 +21,9 @@ from urllib.parse import urlsplit
 
 from mia.core.alert_file import Alert
 from mia.errors import ConfigError
-from mia.monitoring.alert_queue import AlertQueue, Waiting
-from mia.monitoring.discord_message import MOST_ALERTS, how_many, message
-from mia.monitoring.http_request import Answer, request
+from mia.monitoring.alerts.alert_queue import AlertQueue, Waiting
+from mia.monitoring.alerts.discord_message import MOST_ALERTS, how_many, message
+from mia.monitoring.alerts.http_request import Answer, request
 
 _API = "/api/v10/webhooks/"
 _PATH = re.compile(r"/api/(?:v\d+/)?webhooks/(\d+)/([A-Za-z0-9_-]+)/?$")

@@ -12,7 +12,7 @@ from mia._fast.market_state import MarketState
 from mia.core import sessions
 from mia.core.base_types import Regime
 from mia.core.trading_types import Fill
-from mia.trader.screen_file import ScreenFile
+from mia.trader.screen.screen_file import ScreenFile
 
 _EMPTY: dict[str, Any] = {
     "poc": None,

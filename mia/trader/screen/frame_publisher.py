@@ -10,8 +10,8 @@ from pathlib import Path
 
 from mia.core.frame_memory import NAME, FrameWriter
 from mia.execution.stage_times import StageTimes
-from mia.trader.frame_source import FrameSource
-from mia.trader.screen_file import ScreenFile
+from mia.trader.screen.frame_source import FrameSource
+from mia.trader.screen.screen_file import ScreenFile
 
 log = logging.getLogger(__name__)
 

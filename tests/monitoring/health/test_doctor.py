@@ -9,8 +9,8 @@ import pytest
 from discord_server import TOKEN, DiscordServer
 
 from mia.config.settings import load_settings
-from mia.monitoring.doctor import examine
-from mia.monitoring.doctor_links import Finding, Verdict, greet
+from mia.monitoring.health.doctor import examine
+from mia.monitoring.health.doctor_links import Finding, Verdict, greet
 
 NOW = 1_741_618_800 * 10**9
 

@@ -26,10 +26,10 @@ from mia.data.journal_reader import JournalReader
 from mia.data.synthetic.market import SyntheticMarket
 from mia.data.synthetic.sierra_file import SierraFiles
 from mia.errors import ConfigError
-from mia.trader.feed_choice import close_delay, fallbacks, require_feed
 from mia.trader.gateway_process import GatewayProcess, gateway_process
 from mia.trader.live import LiveTrader
 from mia.trader.live_parts import LiveOptions
+from mia.trader.sources.feed_choice import close_delay, fallbacks, require_feed
 
 ACCOUNT = "DU1234567"
 SEED, DAY, TRADES, SPEED = 7, 20250310, 120_000, 1

@@ -26,12 +26,12 @@ from mia.core.trading_types import BracketOrder, ClosedTrade
 from mia.data.feed_arbiter import FeedSwitch, SwitchReason
 from mia.execution.orders.states import Bracket, Execution, Leg, LegState
 from mia.performance.recorder import RunRecord
-from mia.trader.day_count import DayCount
-from mia.trader.frame_parts import contributions, held_beside, masked, orders_of
-from mia.trader.frame_source import MarketHours, _Book, _Head, _Tail
 from mia.trader.live import LiveTrader
 from mia.trader.live_parts import LiveOptions
-from mia.trader.run_counts import RunCounts
+from mia.trader.screen.day_count import DayCount
+from mia.trader.screen.frame_parts import contributions, held_beside, masked, orders_of
+from mia.trader.screen.frame_source import MarketHours, _Book, _Head, _Tail
+from mia.trader.screen.run_counts import RunCounts
 
 MARKET = Market(4, 1, 5_000)
 SECOND = 1_000_000_000
@@ -132,7 +132,7 @@ def test_a_part_that_cannot_be_made_is_tried_again_and_nothing_old_passes_for_ne
         raise RuntimeError("no stages")
 
     with monkeypatch.context() as patch:
-        patch.setattr("mia.trader.frame_source.orders_of", broken)
+        patch.setattr("mia.trader.screen.frame_source.orders_of", broken)
         live.screen.source.refresh()
         for _ in range(5):
             live.screen.publish()
@@ -215,7 +215,7 @@ def test_uptime_counts_open_hours_and_in_them_the_ready_ones(
     source, clock = live.screen.source, live.clock
     now = {"at": 1000.0}
     monkeypatch.setattr(
-        "mia.trader.frame_source.time",
+        "mia.trader.screen.frame_source.time",
         SimpleNamespace(monotonic=lambda: now["at"], time_ns=time.time_ns),
     )
     source._at = now["at"]

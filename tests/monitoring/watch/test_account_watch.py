@@ -13,8 +13,8 @@ from mia.core.alert_file import AlertLevel
 from mia.data.account_history import UPTIME, trade_to_dict, uptime_to_dict
 from mia.data.journal import Journal
 from mia.data.state_files import JOURNAL
-from mia.monitoring.account_watch import LOOK_S, AccountWatch
 from mia.monitoring.performance_tracker import Thresholds
+from mia.monitoring.watch.account_watch import LOOK_S, AccountWatch
 
 SECOND = 1_000_000_000
 OPEN = sessions.session_open(SESSION)
@@ -116,7 +116,7 @@ def test_a_journal_that_cannot_be_read_is_told_once(watched) -> None:
 def test_the_process_tells_a_breach_on_its_console(tmp_path) -> None:
     Watched(tmp_path).close(*[-150.0] * 20)
     arguments = ["-m", "mia.cli", "watch", "--state-dir", str(tmp_path)]
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     process = subprocess.Popen(
         [sys.executable, *arguments, "--set", "track.expectancy_r=-0.5"],
         stdout=subprocess.PIPE,

@@ -21,7 +21,7 @@ from mia.execution.clocks import MarketClock
 from mia.execution.feed_intake import FeedIntake
 from mia.execution.feed_pair import FeedSide
 from mia.execution.live_session import LiveSession
-from mia.trader.past import Past
+from mia.trader.sources.past import Past
 
 log = logging.getLogger(__name__)
 

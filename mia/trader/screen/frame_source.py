@@ -33,10 +33,9 @@ from mia.core.protocols import Clock
 from mia.core.trading_types import Decision
 from mia.execution.live_session import LiveSession
 from mia.execution.stage_times import CycleTimes
-from mia.trader.book_feed import BookFeed
-from mia.trader.closed_bars import ClosedBars
-from mia.trader.day_count import DayCount
-from mia.trader.frame_parts import (
+from mia.trader.screen.closed_bars import ClosedBars
+from mia.trader.screen.day_count import DayCount
+from mia.trader.screen.frame_parts import (
     battle_of,
     held_beside,
     held_of,
@@ -44,7 +43,8 @@ from mia.trader.frame_parts import (
     orders_of,
     signal_of,
 )
-from mia.trader.run_counts import TOPICS, RunCounts
+from mia.trader.screen.run_counts import TOPICS, RunCounts
+from mia.trader.sources.book_feed import BookFeed
 
 SECOND = 1_000_000_000
 _NULL = msgspec.Raw(b"null")

@@ -18,14 +18,14 @@ from mia.data.chains.chain_file import to_bytes
 from mia.data.state_files import POSITIONING
 from mia.errors import DataError
 from mia.features.options_feed import OptionsFeed
-from mia.trader.chain_feed import (
+from mia.trader.screen.shown_files import note_positioning
+from mia.trader.sources.chain_feed import (
     ChainFeed,
     ChainPace,
     LiveSnapshots,
     newest_open_interest,
     yesterday,
 )
-from mia.trader.shown_files import note_positioning
 
 SECOND = 10**9
 

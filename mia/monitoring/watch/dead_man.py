@@ -9,7 +9,7 @@ from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from mia.errors import ConfigError
-from mia.monitoring.http_request import request
+from mia.monitoring.alerts.http_request import request
 
 _TIMEOUT_S = 10.0
 

@@ -7,7 +7,7 @@ from run_samples import easy
 from mia.core import sessions
 from mia.core.ibkr.streams import DepthBook
 from mia.execution.assembly import fit_settings, market_state
-from mia.trader.book_feed import SETTLED_S, BookFeed
+from mia.trader.sources.book_feed import SETTLED_S, BookFeed
 
 SECOND = 10**9
 F6 = 5

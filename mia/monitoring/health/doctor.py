@@ -12,9 +12,9 @@ from mia.config.settings import LoadedSettings, Settings
 from mia.core.alert_file import Alert, AlertLevel
 from mia.data.journal_disk import measure_sync
 from mia.errors import ConfigError
-from mia.monitoring import machine
-from mia.monitoring.discord_sender import DiscordSender, webhook_address
-from mia.monitoring.doctor_links import Finding, Verdict, look_at_broker, look_at_feed
+from mia.monitoring.alerts.discord_sender import DiscordSender, webhook_address
+from mia.monitoring.health import machine
+from mia.monitoring.health.doctor_links import Finding, Verdict, look_at_broker, look_at_feed
 
 _MB = 1 << 20
 _SLOW_MS, _TOO_SLOW_MS = 20.0, 100.0

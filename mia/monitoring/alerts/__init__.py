@@ -1,0 +1,1 @@
+"""How alerts are told: what is worth telling, the queue, Discord and other channels."""

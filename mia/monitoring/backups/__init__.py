@@ -1,0 +1,1 @@
+"""Parts of backups: objects, restoring, retention, the schedule."""
