@@ -356,6 +356,7 @@ class Ml(Group):
 
     min_trades: Count = 100
     use_model: bool = True
+    refit: bool = True
 
 
 class Account(Group):

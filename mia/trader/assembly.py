@@ -126,9 +126,15 @@ class Assembly:
         self.model: ModelFilter | None = None
         if settings.ml.use_model:
             # Imported here: a start without a model need not wait for what trains one.
+            from mia.trader.model_refit import ModelRefit, refit_command
             from mia.trader.model_watch import live_model
 
             self.model = live_model(directory.path, bus, self._keep_model)
+            if settings.ml.refit and not options.lockstep:
+                command = refit_command(directory.path, loaded.profile or "")
+                refit = ModelRefit(directory.path, command, self._keep_model)
+                bus.subscribe("beat", refit.publish, "refit")
+                stack.callback(refit.close)
         self.trader = SimpleTrader(
             state,
             broker,
