@@ -389,9 +389,8 @@ def _frame(kind: int, payload: bytes, head: SegmentHead, start: int) -> Frame:
         raise FormatError(f"frame of unknown kind {kind}: use the version of MIA that wrote it")
     ts_recv, number, count, length = _BATCH.unpack_from(payload)
     at = _BATCH.size
-    where = payload[at : at + length]
-    block = _block(payload, at + length, count, head)
-    return Batch(block, ts_recv, json.loads(where) if where else None, number, start)
+    where = json.loads(payload[at : at + length]) if length else None
+    return Batch(_block(payload, at + length, count, head), ts_recv, where, number, start)
 
 
 def _block(payload: bytes, at: int, count: int, head: SegmentHead) -> TradeBlock:
