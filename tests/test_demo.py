@@ -25,7 +25,7 @@ NO_GATE = {Reason.STOP_TOO_FAR, Reason.NO_SETUP, Reason.REGIME_WAIT}
 def record() -> RunRecord:
     loaded = load_settings("demo", environ={}, env_file=Path("absent"))
     assert loaded.limits == effective_limits("paper", "conservative")
-    assert set(loaded.origin) <= {"trading_mode", "risk_level", "feed"}
+    assert set(loaded.origin) <= {"trading_mode", "risk_level", "feed", "backup.every_h"}
     demo = loaded.settings.demo
     start = int(demo.start.replace("-", ""))
     tape = as_wire(synthetic_tape(demo.seed, start, demo.sessions, demo.trades_per_day))

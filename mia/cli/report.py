@@ -207,7 +207,7 @@ def day(
 
     with JournalReader(state / JOURNAL) as journal:
         events = list(journal.events())
-    newest = events[-1].ts if events else time.time_ns()
+    newest = max((event.ts for event in events), default=time.time_ns())
     if session is None:
         # What happens at the very end of a session belongs to it.
         session = sessions.session_id(newest - 1)

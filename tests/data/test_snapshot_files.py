@@ -136,4 +136,5 @@ def test_others_may_not_read_them(tmp_path: Path) -> None:
 def test_types_are_those_of_a_trades_life() -> None:
     assert [kind.value for kind in SnapshotType] == [
         "PRE_ANALYSIS", "DECISION", "EXECUTION", "POSITION_UPDATE", "FINAL_RESULT", "POST_TRADE",
+        "REFUSED_RESULT",
     ]  # fmt: skip

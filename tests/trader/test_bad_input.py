@@ -128,8 +128,8 @@ def test_a_profile_without_a_gateway_says_what_to_set(trade, profile, tmp_path) 
             3,
             ["set sierra.folder", "feed=ibkr"],
         ),
-        (at(4002, REAL)[2:], 3, ["U***4321 is a live account"]),
-        (at(4002, ACCOUNT, "trading_mode=live")[2:], 3, ["DU***4567 is a paper account"]),
+        (at(4002, REAL)[2:], 3, ["U7654321 is a live account"]),
+        (at(4002, ACCOUNT, "trading_mode=live")[2:], 3, ["DU1234567 is a paper account"]),
         (["--liv"], 2, ["--liv"]),
     ],
 )
@@ -222,7 +222,7 @@ def test_something_else_that_answers_is_no_gateway(trade, answer) -> None:
 
 
 def test_an_account_that_the_login_does_not_manage(trade, gateway) -> None:
-    refused(trade(*at(gateway.port, "DU99")), 4, "'DU99'", "has DU***4567, U***4321")
+    refused(trade(*at(gateway.port, "DU99")), 4, "'DU99'", "has DU1234567, U7654321")
 
 
 # What the gateway will not do.
