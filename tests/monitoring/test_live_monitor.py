@@ -126,8 +126,12 @@ def test_a_wide_terminal_adds_book_levels_and_shares(tmp_path: Path, size: tuple
                 assert part in text, part
             assert ("FAIL CONFLUENCE" in text) == (size[0] >= 170)
             await pilot.resize_terminal(80, 24)
-            await pilot.pause()
-            text = "\n".join(on_screen(app))
+            # What is laid out anew is filled at the next look.
+            for _ in range(100):
+                await pilot.pause(0.05)
+                text = "\n".join(on_screen(app))
+                if "session_context" in text:
+                    break
             assert "call wall" not in text
             assert "session_context" in text
 
