@@ -30,10 +30,13 @@ CAPACITY = 1 << 18
 _MAGIC = b"MIAFRAME"
 _VERSION = 1
 _HEAD = struct.Struct("<8sIIqq")
-_BEAT = struct.Struct("<q")
-_SEQ = struct.Struct("<Q")
 _BODY = struct.Struct("<II")
-_BEAT_AT, _SEQ_AT, _BODY_AT, _PAYLOAD_AT = 16, 32, 40, 64
+_BODY_AT, _PAYLOAD_AT = 40, 64
+_VERSION_HALF, _PID_HALF = 2, 3
+"""Places in the head as halves of words, four bytes each."""
+_BEAT, _START, _SEQ = 2, 3, 4
+"""Places in the head as words of eight bytes. One is written and read whole, which `struct` does
+not promise: it clears what it packs into first, and who looks then sees a zero."""
 _TRIES = 50
 
 
@@ -80,19 +83,22 @@ class FrameWriter:
         with open(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+b") as file:
             _reserve(file.fileno(), _PAYLOAD_AT + CAPACITY)
             self._memory = mmap.mmap(file.fileno(), _PAYLOAD_AT + CAPACITY)
+        self._words = memoryview(self._memory)[:_PAYLOAD_AT].cast("q")
         self._seq = 0
         self._head: bytes | None = None
         self._head_crc = 0
-        _SEQ.pack_into(self._memory, _SEQ_AT, 1)
-        _HEAD.pack_into(
-            self._memory, 0, _MAGIC, _VERSION, os.getpid(), time.monotonic_ns(), time.time_ns()
-        )
+        words = self._words
+        words[_SEQ] = 1
+        self._memory[:8] = _MAGIC
+        with memoryview(self._memory)[:_PAYLOAD_AT].cast("I") as halves:
+            halves[_VERSION_HALF], halves[_PID_HALF] = _VERSION, os.getpid()
+        words[_BEAT], words[_START] = time.monotonic_ns(), time.time_ns()
         _BODY.pack_into(self._memory, _BODY_AT, 0, 0)
-        _SEQ.pack_into(self._memory, _SEQ_AT, 0)
+        words[_SEQ] = 0
 
     def beat(self) -> None:
         """Say that the process lives and its loop turns."""
-        _BEAT.pack_into(self._memory, _BEAT_AT, time.monotonic_ns())
+        self._words[_BEAT] = time.monotonic_ns()
 
     def write(self, payload: bytes) -> bool:
         """Replace the frame; return False, and leave it, if the payload does not fit."""
@@ -106,20 +112,21 @@ class FrameWriter:
         begin, length = _PAYLOAD_AT + len(head), len(head) + len(tail)
         if length > CAPACITY:
             return False
-        memory, seq = self._memory, self._seq + 2
-        _SEQ.pack_into(memory, _SEQ_AT, seq - 1)
+        memory, words, seq = self._memory, self._words, self._seq + 2
+        words[_SEQ] = seq - 1
         if head is not self._head:
             memory[_PAYLOAD_AT:begin] = head
             self._head, self._head_crc = head, zlib.crc32(head)
         memory[begin : begin + len(tail)] = tail
         _BODY.pack_into(memory, _BODY_AT, length, zlib.crc32(tail, self._head_crc))
-        _BEAT.pack_into(memory, _BEAT_AT, time.monotonic_ns())
-        _SEQ.pack_into(memory, _SEQ_AT, seq)
+        words[_BEAT] = time.monotonic_ns()
+        words[_SEQ] = seq
         self._seq = seq
         return True
 
     def close(self) -> None:
         """Let go of the memory; the last frame stays in the file."""
+        self._words.release()
         self._memory.close()
 
     def __enter__(self) -> Self:
@@ -176,6 +183,7 @@ class FrameReader:
                 f"{path} is of frame version {version}, this program reads {_VERSION}: "
                 "run trader and screens from one installation"
             )
+        self._words = memoryview(self._memory)[:_PAYLOAD_AT].cast("q")
 
     def read(self) -> Snapshot:
         """Return the newest whole frame.
@@ -185,14 +193,14 @@ class FrameReader:
         DataError
             If none can be had: its writer died in the middle of a write.
         """
-        memory = self._memory
+        memory, words = self._memory, self._words
         for _ in range(_TRIES):
-            (seq,) = _SEQ.unpack_from(memory, _SEQ_AT)
+            seq = words[_SEQ]
             if seq % 2 == 0:
                 length, crc = _BODY.unpack_from(memory, _BODY_AT)
                 payload = memory[_PAYLOAD_AT : _PAYLOAD_AT + min(length, CAPACITY)]
-                _, _, pid, beat, started = _HEAD.unpack_from(memory)
-                same = _SEQ.unpack_from(memory, _SEQ_AT)[0] == seq
+                pid, beat, started = _HEAD.unpack_from(memory)[2], words[_BEAT], words[_START]
+                same = words[_SEQ] == seq
                 if same and zlib.crc32(payload) == crc:
                     age = (time.monotonic_ns() - beat) / 1e9
                     # A beat in the future is one from before the machine was started again.
@@ -202,11 +210,11 @@ class FrameReader:
 
     def heartbeat(self) -> tuple[int, int]:
         """Return the process id of the writer, and its newest beat on the monotonic clock, ns."""
-        _, _, pid, beat, _ = _HEAD.unpack_from(self._memory)
-        return pid, beat
+        return _HEAD.unpack_from(self._memory)[2], self._words[_BEAT]
 
     def close(self) -> None:
         """Let go of the memory."""
+        self._words.release()
         self._memory.close()
 
     def __enter__(self) -> Self:
