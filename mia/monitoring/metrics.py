@@ -130,6 +130,11 @@ def _standing(frame: Frame) -> Iterator[Metric]:
         ("mia_equity_high_usd", "Highest realized.", day.equity_high),
         ("mia_feed_age_seconds", "Since anything was heard of the market.", feed.age_s),
         ("mia_feed_good", "1 if orders may rest on the data.", float(not feed.fault)),
+        (
+            "mia_journal_waiting_events",
+            "Events that the disk has not taken yet.",
+            frame.counters.get("journal_waiting"),
+        ),
         ("mia_battle_score", "Battle Navale S at the newest close.", frame.battle.score),
         ("mia_model_drift", "Of the model's inputs and loss.", frame.model.drift),
     ]

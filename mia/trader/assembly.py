@@ -199,6 +199,7 @@ class Assembly:
             past=past,
             book=self.book,
             model=self.model,
+            waiting=lambda: journal.waiting,
         )
         self.uptime = UptimeKeeper(journal.append, self._is_ready)
         bus.subscribe("beat", self.uptime.publish, "uptime")

@@ -79,6 +79,14 @@ def test_a_short_is_negative_and_a_naked_position_is_told(tmp_path) -> None:
     assert value(found, "mia_position_protected") == 0
 
 
+def test_a_journal_that_waits_for_its_disk_is_told(tmp_path) -> None:
+    with ShownFrames(tmp_path) as trader:
+        trader.show(frame(counters={"journal_waiting": 3}))
+        assert value(scrape(tmp_path), "mia_journal_waiting_events") == 3
+        trader.show(frame(counters={}))
+        assert ("mia_journal_waiting_events", ()) not in scrape(tmp_path)
+
+
 def test_flat_is_protected_whatever_no_stop_says(tmp_path) -> None:
     with ShownFrames(tmp_path) as trader:
         trader.show(frame(held=None))

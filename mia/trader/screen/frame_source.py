@@ -149,6 +149,8 @@ class FrameSource:
         Where trades come from now.
     tell_model : callable
         Returns the `Model` that is in use.
+    count_waiting : callable
+        Returns how many events the journal holds in memory only.
     """
 
     def __init__(
@@ -171,6 +173,7 @@ class FrameSource:
         self.counts = RunCounts()
         self.feed_name = self._feed = identity.feed
         self.tell_model: Callable[[], Model] = Model
+        self.count_waiting: Callable[[], int] = int
         self._encode = msgspec.json.Encoder().encode
         self._decision: Decision | None = None
         self._happened = True
@@ -312,6 +315,7 @@ class FrameSource:
         head.orders = orders_of(manager.ledger.live())
         counts.by_name["bars"] = self._bars.count
         counts.by_name["frames"] = tail.seq
+        counts.by_name["journal_waiting"] = self.count_waiting()
         head.counters = counts.by_name
         stages = self._times.named()
         head.stages = {name: Stage(one.counts, one.total_ns) for name, one in stages.items()}

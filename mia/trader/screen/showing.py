@@ -1,7 +1,7 @@
 """Put together what shows a run to the screens."""
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,7 @@ def show_run(
     past: Iterable[tuple[str, Mapping[str, Any]]] = (),
     book: BookFeed | None = None,
     model: ModelFilter | None = None,
+    waiting: Callable[[], int] = int,
 ) -> FramePublisher:
     """Let a session be seen in its state directory; `FramePublisher.run` shows it from then on.
 
@@ -45,6 +46,8 @@ def show_run(
         Kind and payload of the journal's events.
     book : BookFeed, optional
     model : ModelFilter, optional
+    waiting : callable
+        Returns how many events the journal holds in memory only.
     stack : ExitStack
         Shows the last frame when it ends.
     """
@@ -76,6 +79,7 @@ def show_run(
         bus,
         book,
     )
+    source.count_waiting = waiting
     if model is not None:
         source.tell_model = lambda: Model(model.stage.upper(), model.model)
     publisher = FramePublisher(directory, source, file, times.frame)

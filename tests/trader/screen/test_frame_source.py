@@ -98,6 +98,16 @@ def test_what_is_shown_has_the_types_that_readers_are_promised(live: LiveTrader)
     assert shown.battle.phase in Phase.__members__
 
 
+def test_events_that_the_journal_only_holds_in_memory_are_shown(live: LiveTrader) -> None:
+    live.screen.publish()
+    assert look(live).counters["journal_waiting"] == live.journal.waiting == 0
+    live.journal.append("cycle", {}, ts=1, with_next=True)
+    assert live.journal.waiting == 1
+    live.screen.source.refresh()
+    live.screen.publish()
+    assert look(live).counters["journal_waiting"] == 1
+
+
 def test_a_frame_that_cannot_be_made_is_counted_and_ends_nothing(
     live: LiveTrader, caplog: pytest.LogCaptureFixture
 ) -> None:
