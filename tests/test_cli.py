@@ -635,6 +635,7 @@ def test_the_scripts_of_a_checkout_are_the_commands(tmp_path: Path) -> None:
     assert done.stderr.startswith("mia: set ibkr.port and ibkr.account")
 
 
+@pytest.mark.slow
 def test_the_examples_of_the_page_run(run: Runner, tmp_path: Path) -> None:
     page = (ROOT / "docs" / "command-line.md").read_text()
     blocks = [block.split("\n", 1) for block in page.split("```")[1::2]]

@@ -67,6 +67,7 @@ def summary(folder: Path) -> dict[str, object]:
     return json.loads((folder / "summary.json").read_text(encoding="utf-8"))
 
 
+@pytest.mark.slow
 def test_the_demo_does_within_a_minute_what_the_backtest_of_its_tape_does(tmp_path: Path) -> None:
     said = run(tmp_path, "mia.trader", "--config", "demo", "--out", "demo")
     assert "repaired the data" in said

@@ -77,6 +77,7 @@ def test_the_demo_trades_under_the_limits_of_paper() -> None:
     assert demo.mode == "paper"
 
 
+@pytest.mark.slow
 def test_json_is_all_that_is_printed_and_a_second_demo_is_as_the_first(trade) -> None:
     told = []
     for _ in range(2):

@@ -43,6 +43,7 @@ def fill_of(fill: Fill) -> tuple[object, ...]:
     return (fill.bracket_id, fill.role, fill.ts, fill.side, fill.quantity, fill.price)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)]
 )
