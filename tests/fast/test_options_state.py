@@ -308,7 +308,12 @@ def as_dict(record):
 
 
 @pytest.mark.parametrize(
-    ("seed", "no_carry", "dvol"), [(1, False, 0.0), (2, False, 0.5), (3, True, 0.0)]
+    ("seed", "no_carry", "dvol"),
+    [
+        (1, False, 0.0),
+        pytest.param(2, False, 0.5, marks=pytest.mark.slow),
+        pytest.param(3, True, 0.0, marks=pytest.mark.slow),
+    ],
 )
 def test_every_close_agrees_with_the_twin(seed, no_carry, dvol):
     state = options_state.OptionsState(kernel_params(sources_options=1, feat_f12_dvol=dvol))

@@ -103,6 +103,7 @@ def wire_order(placed: PlaceOrder) -> tuple[Any, ...]:
     return (order.order_ref, placed.query.symbol, side, order.order_type, round(points / TICK))
 
 
+@pytest.mark.slow
 def test_signals_orders_and_fills_are_those_of_the_backtest(tmp_path: Path) -> None:
     expected = backtest(BUSY)
     found = live_run(tmp_path, BUSY, "--by-minute")

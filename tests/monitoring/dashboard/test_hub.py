@@ -51,6 +51,7 @@ def test_the_newest_frame_is_what_the_trader_showed(tmp_path) -> None:
             assert found["screen"] > 100
 
 
+@pytest.mark.slow
 def test_a_frame_is_sent_once_and_the_trader_s_age_always(tmp_path) -> None:
     with ShownFrames(tmp_path) as shown, served_dashboard(tmp_path, hz=20) as dashboard:
         shown.show(frame(1))
@@ -64,6 +65,7 @@ def test_a_frame_is_sent_once_and_the_trader_s_age_always(tmp_path) -> None:
     assert found[-1]["life"] == "ended"
 
 
+@pytest.mark.slow
 def test_ten_frames_a_second_reach_a_browser(tmp_path) -> None:
     with (
         Trader(tmp_path, hz=50),
@@ -80,6 +82,7 @@ def test_ten_frames_a_second_reach_a_browser(tmp_path) -> None:
     assert taken > 2.5
 
 
+@pytest.mark.slow
 def test_a_browser_that_takes_nothing_is_let_go_and_others_go_on(tmp_path) -> None:
     with (
         Trader(tmp_path, large, hz=30),

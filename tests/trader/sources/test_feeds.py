@@ -153,6 +153,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[LiveTrader, Kept]:
         return run(here, folder, pace, end=at(11))
 
 
+@pytest.mark.slow
 def test_the_cycle_gets_what_the_file_got_tick_by_tick(whole: tuple[LiveTrader, Kept]) -> None:
     _, kept = whole
     block = tape_until(at(11))
@@ -165,12 +166,14 @@ def test_the_cycle_gets_what_the_file_got_tick_by_tick(whole: tuple[LiveTrader, 
     assert kept.of("hole") == []
 
 
+@pytest.mark.slow
 def test_it_trades(whole: tuple[LiveTrader, Kept]) -> None:
     _, kept = whole
     assert kept.record.trades
     assert kept.record.fills
 
 
+@pytest.mark.slow
 def test_a_restart_in_mid_session_gives_the_rows_of_an_uninterrupted_run(
     whole, tmp_path: Path
 ) -> None:
@@ -323,6 +326,7 @@ def micros(block: TradeBlock) -> TradeBlock:
     return replace(block, ts_event=block.ts_event // 1000 * 1000)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cuts",
     [
