@@ -1,6 +1,7 @@
 """The trader's end of the kill switch: commands from outside, and a state that outlives it."""
 
 import signal
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -13,6 +14,9 @@ from mia.data import state_files
 from mia.data.state_files import KillAnswer, KillCommand
 from mia.errors import DataError, JournalError
 from mia.execution.kill_switch import LATCHED, Cause, KillSwitch
+
+_ANNOUNCED_S = 2.0
+"""A signal within this time of a halt or a flatten that was taken is the one that announces it."""
 
 COMMAND_TAKEN = "kill.command"
 """Kind of the journal's events that say which command was obeyed, and how."""
@@ -152,6 +156,7 @@ class KillCommands:
         self._answer: KillAnswer | None = None
         self._held: dict[Path, tuple[int, int]] = {}
         self._signals = 0
+        self._announced_until = 0.0
         self._seen_signals = 0
 
     def start(self, ts: int) -> list[KillCommand]:
@@ -204,7 +209,8 @@ class KillCommands:
                 obeyed += self._take(path, mark, ts)
             elif not self._store.trouble:
                 self._drop(path)
-        if signals and not found and self._obey(KillCommand("halt", "signal"), ts):
+        alone = not found and time.monotonic() >= self._announced_until
+        if signals and alone and self._obey(KillCommand("halt", "signal"), ts):
             obeyed.append(KillCommand("halt", "signal"))
         return obeyed
 
@@ -223,6 +229,9 @@ class KillCommands:
         if command is None:
             return []
         obeyed = [command] if self._obey(command, ts) else []
+        # Its signal may come after it: taken for a halt of its own it would overwrite the answer.
+        halts = bool(command.ts) and command.name != "reset"
+        self._announced_until = time.monotonic() + _ANNOUNCED_S if halts else 0.0
         crash_point("before_command_done")
         if self._store.trouble:
             # The file is then the only thing that the next start will find: it has to stay.

@@ -181,6 +181,23 @@ def test_a_signal_announces_a_file_and_alone_means_halt(tmp_path: Path) -> None:
         trader.close()
 
 
+@pytest.mark.parametrize("name", ["halt", "flatten"])
+def test_a_signal_that_comes_after_its_file_was_taken_is_no_halt_of_its_own(
+    tmp_path: Path, name: str
+) -> None:
+    trader = Trader(tmp_path, 1)
+    try:
+        give(tmp_path, name, "a")
+        assert [command.name for command in trader.commands.poll(2)] == [name]
+        trader.commands.notice()
+        assert trader.commands.poll(3) == []
+        answer = state_files.read_answer(tmp_path / state_files.KILL_ACK)
+        assert answer is not None
+        assert answer.identity == "a"
+    finally:
+        trader.close()
+
+
 def test_a_command_is_kept_as_a_file_while_the_journal_cannot_keep_it(tmp_path: Path) -> None:
     trader = Trader(tmp_path, 1)
     reader, writer = os.pipe()

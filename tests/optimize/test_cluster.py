@@ -105,9 +105,10 @@ def test_a_cluster_yields_the_bits_of_one_process_though_a_worker_is_killed(tmp_
     assert found.ran == 24
     assert outcomes(there / "ledger.sqlite") == outcomes(here / "ledger.sqlite")
     assert found.report == alone.report
-    assert {int(name.rsplit(":", 1)[1]) for name in workers_of(there / "ledger.sqlite")} <= {
-        worker.pid for worker in workers
-    }
+    took_part = {int(name.rsplit(":", 1)[1]) for name in workers_of(there / "ledger.sqlite")}
+    # The cluster may have put a new process in the place of the one that was killed.
+    assert len(took_part & {worker.pid for worker in workers}) >= 2
+    assert os.getpid() not in took_part
 
 
 def certificates(folder):

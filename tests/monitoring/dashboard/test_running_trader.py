@@ -80,7 +80,7 @@ class Demo:
         self.state = folder / "demo" / "state"
         arguments = ["--config", "demo", "--out", str(folder / "demo"), "--quiet"]
         self.process = subprocess.Popen(
-            [sys.executable, "-m", "mia.trader", *arguments, "--set", "demo.sessions=5"],
+            [sys.executable, "-m", "mia.trader", *arguments, "--set", "demo.sessions=60"],
             cwd=folder,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
