@@ -5,7 +5,7 @@ test trade was open has seen part of the test's outcome, so it is purged; what f
 embargoed. Both splitters follow the protocol of scikit-learn and need nothing of it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sized
 from itertools import combinations, pairwise
 from math import comb
 
@@ -59,9 +59,9 @@ class _PurgedSplitter:
         if embargo_sessions < 0:
             raise ValueError(f"embargo_sessions must not be negative, was {embargo_sessions}")
 
-    def _check(self, x: object) -> None:
-        if x is not None and len(x) != len(self.starts):  # type: ignore[arg-type]
-            raise ValueError(f"{len(self.starts)} spans were given for {len(x)} rows")  # type: ignore[arg-type]
+    def _check(self, x: Sized | None) -> None:
+        if x is not None and len(x) != len(self.starts):
+            raise ValueError(f"{len(self.starts)} spans were given for {len(x)} rows")
 
     def _training(self, blocks: list[tuple[int, int]]) -> Indices:
         """Return rows that overlap no block ``[first, last)`` and follow none too closely."""
@@ -126,12 +126,12 @@ class PurgedKFold(_PurgedSplitter):
             raise ValueError(f"n_splits must be 2 to {len(self.starts)}, was {n_splits}")
         self.n_splits = n_splits
 
-    def get_n_splits(self, x: object = None, y: object = None, groups: object = None) -> int:
+    def get_n_splits(self, x: Sized | None = None, y: object = None, groups: object = None) -> int:
         """Return the number of folds."""
         return self.n_splits
 
     def split(
-        self, x: object = None, y: object = None, groups: object = None
+        self, x: Sized | None = None, y: object = None, groups: object = None
     ) -> Iterator[tuple[Indices, Indices]]:
         """Yield training and test rows of each fold, in time order."""
         self._check(x)
@@ -179,12 +179,12 @@ class CombinatorialPurgedCV(_PurgedSplitter):
         """How often each row is predicted."""
         return comb(self.n_groups, self.n_test_groups) * self.n_test_groups // self.n_groups
 
-    def get_n_splits(self, x: object = None, y: object = None, groups: object = None) -> int:
+    def get_n_splits(self, x: Sized | None = None, y: object = None, groups: object = None) -> int:
         """Return the number of splits."""
         return len(self._choices)
 
     def split(
-        self, x: object = None, y: object = None, groups: object = None
+        self, x: Sized | None = None, y: object = None, groups: object = None
     ) -> Iterator[tuple[Indices, Indices]]:
         """Yield training and test rows of each choice of test groups."""
         self._check(x)

@@ -218,14 +218,14 @@ def _client(address: str, tls: Tls | None) -> Iterator[None]:
         raise ConfigError(f"the --tls options need an address as tls://..., was {address}")
     security = None
     if tls is not None:
-        security = Security(  # type: ignore[no-untyped-call]
+        security = Security(  # type: ignore[no-untyped-call]  # distributed has no types
             tls_ca_file=str(tls.ca),
             tls_client_cert=str(tls.cert),
             tls_client_key=str(tls.key),
             require_encryption=True,
         )
     try:
-        client = Client(  # type: ignore[no-untyped-call]
+        client = Client(  # type: ignore[no-untyped-call]  # distributed has no types
             address, security=security, timeout=CONNECT_SECONDS, set_as_default=True
         )
     except (OSError, TimeoutError, ValueError, TypeError) as error:

@@ -207,6 +207,7 @@ async def _run(server: uvicorn.Server, listener: socket.socket) -> int:
 
     work = asyncio.ensure_future(server._serve([listener]))
     for number in (signal.SIGINT, signal.SIGTERM):
+        # A loop on Windows takes no handlers: Ctrl-C raises KeyboardInterrupt there.
         with suppress(NotImplementedError):
             loop.add_signal_handler(number, stop, number)
     await work
