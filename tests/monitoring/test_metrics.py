@@ -221,3 +221,39 @@ def test_files_that_are_no_certificates_are_refused(tmp_path) -> None:
     bad.write_text("no certificate")
     with pytest.raises(ConfigError, match="certificates"):
         metrics_server(Door(port=0, certificate=bad, key=bad))
+
+
+def command(*arguments: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "mia.cli", "metrics", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+def test_the_command_prints_once_what_it_would_serve(tmp_path) -> None:
+    with ShownFrames(tmp_path) as trader:
+        trader.show(frame())
+        done = command("--state", str(tmp_path), "--once")
+        out, err = done.communicate(timeout=60)
+    assert (done.returncode, err) == (0, "")
+    assert value(scraped(out), "mia_position_contracts") == 2
+    assert value(scraped(out), "mia_journal_good") == 1
+
+
+def test_the_command_serves_until_it_is_ended(tmp_path) -> None:
+    with ShownFrames(tmp_path) as trader:
+        trader.show(frame())
+        serving = command("--state", str(tmp_path), "--port", "0")
+        try:
+            said = serving.stderr.readline()
+            assert said.startswith("metrics at http://127.0.0.1:")
+            status, text = ask(int(said.split(":")[-1].split("/")[0]))
+            assert status == 200
+            assert value(scraped(text), "mia_position_contracts") == 2
+        finally:
+            serving.terminate()
+            serving.communicate(timeout=60)
+    assert serving.returncode == 143
