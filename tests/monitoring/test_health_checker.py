@@ -177,3 +177,11 @@ def test_it_loads_nothing_that_is_not_in_the_standard_library(state) -> None:
         env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))},
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("hours", [-1, 1])
+def test_a_clock_that_was_set_is_told(state, trader, hours) -> None:
+    trader.show(well())
+    assert marks(state)["clock"] is Mark.OK
+    trader.show(REPLACE(well(), wall_ts=time.time_ns() + hours * 3_600_000_000_000))
+    assert marks(state)["clock"] is Mark.WARNING

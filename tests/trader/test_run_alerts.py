@@ -131,3 +131,20 @@ def test_a_watchdog_that_dies_is_replaced_at_once_and_one_that_hangs_is_told(sta
     wait(lambda: ran(state) == 1)
     assert told[-1][1] == "watchdog:gone"
     wait(lambda: one._process.poll() is not None)
+
+
+def test_a_watchdog_that_takes_its_time_to_come_up_is_not_started_twice(state) -> None:
+    one, told = keeper(state, "import time; time.sleep(60)")
+    one.look(100.0)
+    first = one._process
+    wait(lambda: ran(state) == 1)
+    try:
+        one.look(119.0)
+        assert (ran(state), told) == (1, [])
+        one.look(121.0)
+        wait(lambda: ran(state) == 2)
+        assert [key for _, key, _ in told] == ["watchdog:start"]
+    finally:
+        for process in {first, one._process}:
+            process.kill()
+            process.wait()

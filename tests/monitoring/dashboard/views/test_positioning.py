@@ -62,3 +62,9 @@ def test_what_cannot_be_read_is_told(tmp_path):
     path.write_text("nothing")
     assert Positionings(tmp_path, path).read(NOON)["fault"]
     assert Positionings(tmp_path / "no", tmp_path / "absent").read(NOON)["fault"]
+
+
+def test_an_archive_without_a_chain_by_then_shows_none(tmp_path):
+    empty = tmp_path / "archive"
+    empty.mkdir()
+    assert Positionings(tmp_path, empty).read(NOON) == {"live": None, "file": None, "fault": ""}

@@ -54,6 +54,7 @@ def test_a_living_trader_tells_how_much_is_used(tmp_path):
     # 5 MES are half an ES; 9.5 ticks of 1.25 USD on 5 contracts are 59.375 USD.
     assert by_name["max_size"]["used"] == 0.5
     assert by_name["per_trade_usd"]["used"] == pytest.approx(59.375)
+    assert by_name["per_trade_pct"]["used"] == pytest.approx(59.375 / 24_000)
     assert by_name["min_confluence"]["used"] == 0.45
     # 14:30 UTC in summer is 10:30 in New York.
     assert by_name["start_minute"]["used"] == 10 * 60 + 30

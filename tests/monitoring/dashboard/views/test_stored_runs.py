@@ -41,6 +41,7 @@ def test_trades_of_a_run_give_the_figures_of_its_summary(tmp_path, run):
     assert whole["net"] == pytest.approx(run.summary["net_pnl_usd"])
     assert whole["expectancy_r_95"] == pytest.approx(run.summary["expectancy_r_95"])
     assert equity[0][1] == START
+    assert [point[0] for point in equity] == sorted(point[0] for point in equity)
     assert equity[-1][1] == pytest.approx(run.summary["end_equity_usd"])
     assert drawdown(equity)["deepest"] == pytest.approx(run.summary["max_drawdown_usd"])
 
