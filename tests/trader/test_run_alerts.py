@@ -1,15 +1,21 @@
+import json
 import os
 import socket
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from mia.config.settings import load_settings
-from mia.core.alert_file import AlertLevel
+from mia.core.alert_file import NAME, AlertLevel
 from mia.data.process_lock import ProcessLock
+from mia.errors import BrokerError
+from mia.execution.clocks import WallClock
 from mia.monitoring.watch.watch_beat import LOCK, WatchBeat
+from mia.trader.run_alerts import RunAlerts
 from mia.trader.service_manager import ServiceManager
 from mia.trader.watch_keeper import WatchKeeper, watch_command
 
@@ -148,3 +154,23 @@ def test_a_watchdog_that_takes_its_time_to_come_up_is_not_started_twice(state) -
         for process in {first, one._process}:
             process.kill()
             process.wait()
+
+
+@pytest.mark.parametrize(("side", "word"), [(1, "long"), (-1, "short")])
+@pytest.mark.parametrize(
+    ("error", "level"), [(None, "INFO"), (BrokerError("the gateway is gone"), "CRITICAL")]
+)
+def test_the_end_tells_what_is_held_and_is_worse_with_it(
+    state, side: int, word: str, error: BrokerError | None, level: str
+) -> None:
+    loaded = load_settings("paper", ["alerts.watchdog=false"], environ={})
+    with ExitStack() as stack:
+        alerts = RunAlerts(loaded, state, WallClock(), stack)
+        proposal = SimpleNamespace(side=side)
+        decision = SimpleNamespace(symbol="MES", proposal=proposal)
+        held = SimpleNamespace(open_quantity=2, decision=decision)
+        alerts.trader = SimpleNamespace(position=held)  # type: ignore[assignment]
+        alerts.ended(error)
+    (told,) = [json.loads(line) for line in (state / NAME).read_text().splitlines()]
+    assert told["level"] == level
+    assert f"2 MES {word}, stop and target rest at the broker" in told["text"]
