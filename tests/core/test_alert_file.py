@@ -94,7 +94,12 @@ def test_a_place_is_found_again_after_a_restart(tmp_path) -> None:
     found = tail.read()
     again = follow(path, tail.place(found[2][0]))
     assert texts(again) == ["c", "d"]
-    assert texts(follow(path, tail.place(tail.position))) == []
+    # To the byte: a place within a line would show as a line that is damaged.
+    assert again.damaged == 0
+    assert tail.position == again.position == path.stat().st_size
+    last = follow(path, tail.place(tail.position))
+    assert texts(last) == []
+    assert last.damaged == 0
 
 
 def test_a_file_that_is_put_aside_is_read_to_its_end(tmp_path, monkeypatch) -> None:

@@ -346,3 +346,14 @@ def test_market_time_never_goes_back() -> None:
     clock.hear(9)
     clock.hear(7)
     assert clock.now() == 9
+
+
+def test_a_bad_tick_counts_only_if_it_is_of_what_is_traded(world) -> None:
+    async def scene() -> World:
+        here = world(lockstep=True).ready()
+        for contract in ("ESH26", "ESZ25", "ESH26"):
+            here.session.on_bad_tick(contract, "a size of zero")
+        return here
+
+    ticks = asyncio.run(scene()).session.ticks
+    assert sum(ticks.refused.values()) == 1
