@@ -40,6 +40,8 @@ def test_the_figures_of_all_years_are_those_of_their_trades(store) -> None:
     years = [row["rules"] for row in found["years"]]
     assert found["rules"]["trades"] == sum(row["trades"] for row in years)
     assert found["rules"]["net_usd"] == pytest.approx(sum(row["net_usd"] for row in years))
+    low, high = found["rules"]["mean_r_95"]
+    assert low < found["rules"]["mean_r"] < high
     assert found["rules"]["sessions"] == sum(row["sessions"] for row in years) == 8
 
 
