@@ -6,7 +6,7 @@ from mia.config.settings import load_settings
 from mia.data.account_history import TRADE, trade_to_dict
 from mia.data.journal import Journal
 from mia.data.state_files import JOURNAL
-from mia.execution.recovery import KIND
+from mia.execution.live.recovery import KIND
 from mia.execution.risk_manager import RiskManager
 from mia.performance.recorder import RunRecord
 from mia.trader.screen.shown_files import note_limits

@@ -27,7 +27,7 @@ from mia.data.raw import ImportSource, RawTrades, SourceFormat
 from mia.data.store import Store
 from mia.data.tape import Tape, synthetic_tape
 from mia.data.wire_tape import as_wire
-from mia.execution.open_position import Position
+from mia.execution.position.open_position import Position
 from mia.execution.simple_trader import SimpleTrader
 from mia.gateway.protocol.place_order import PlaceOrder, read_place_order
 from mia.gateway.protocol.wire import Fields

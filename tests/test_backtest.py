@@ -21,7 +21,7 @@ from mia.core import sessions
 from mia.core.trading_types import Fill
 from mia.data.tape import Tape
 from mia.errors import DataError
-from mia.execution.open_position import trade_id
+from mia.execution.position.open_position import trade_id
 from mia.performance.output import write_all
 
 TIMING = ("seconds", "ticks_per_second")

@@ -12,7 +12,7 @@ from mia.core.kernel_params import kernel_params
 from mia.core.protocols import EventSink, SignalFilter
 from mia.errors import ConfigError
 from mia.execution.cycle_plugs import VixSource
-from mia.execution.refused_trades import RefusedTrades
+from mia.execution.position.refused_trades import RefusedTrades
 from mia.execution.simple_trader import SimpleTrader
 from mia.execution.simulated_broker import SimulatedBroker
 from mia.features.options_handover import SnapshotSource

@@ -22,9 +22,9 @@ from mia.core.trading_types import Context, Decision
 from mia.data.contracts import parse_contract
 from mia.errors import DataError, OrderRefused
 from mia.execution.cycle_plugs import NoVix, SimulatedMatching, VixSource
-from mia.execution.open_position import Position
-from mia.execution.position_keeper import PositionKeeper
-from mia.execution.refused_trades import RefusedTrades
+from mia.execution.position.open_position import Position
+from mia.execution.position.position_keeper import PositionKeeper
+from mia.execution.position.refused_trades import RefusedTrades
 from mia.features.context import context_of
 from mia.features.options_handover import SnapshotSource, give_options
 from mia.strategies.proposals import group

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from mia._fast import market_state
 from mia.core.base_types import FEATURE_NAMES, BattleStatus, GoldenState, Phase, Regime, SetupKind
 from mia.core.trading_types import ClosedTrade, Context, Decision, Fill
-from mia.execution.open_position import Position
+from mia.execution.position.open_position import Position
 
 NEAR_TICKS = 40
 """Zones are recorded up to here from the close."""

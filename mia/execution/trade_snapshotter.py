@@ -11,7 +11,7 @@ from mia.core.base_types import BarBlock, Block
 from mia.core.trading_types import ClosedTrade, Context, Decision, Fill
 from mia.data.snapshot_files import SCHEMA_VERSION, SnapshotType, SnapshotWriter
 from mia.execution import snapshot_blocks as blocks
-from mia.execution.open_position import Position, trade_id
+from mia.execution.position.open_position import Position, trade_id
 
 POST_TRADE_NS = 20 * 60 * 1_000_000_000
 UPDATE_BARS = 10

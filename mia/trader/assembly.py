@@ -27,13 +27,13 @@ from mia.execution.gate_facts import GateLimits
 from mia.execution.ibkr_broker import IbkrBroker
 from mia.execution.kill_commands import KillCommands, KillStore
 from mia.execution.last_gate import LastGate
-from mia.execution.live_links import SessionOptions
-from mia.execution.live_session import LiveSession
+from mia.execution.live.links import SessionOptions
+from mia.execution.live.recovery import KIND, CycleJournal, restore_cycle
+from mia.execution.live.session import LiveSession
+from mia.execution.live.world_facts import WorldFacts
 from mia.execution.order_manager import OrderManager
 from mia.execution.orders.sender import OrderSettings
-from mia.execution.recovery import KIND, CycleJournal, restore_cycle
 from mia.execution.simple_trader import SimpleTrader
-from mia.execution.world_facts import WorldFacts
 from mia.performance.identity import configuration_hash
 from mia.trader.live_parts import LiveOptions, LiveVix, OrderLine, news_windows
 from mia.trader.run_alerts import RunAlerts

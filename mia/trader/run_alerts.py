@@ -11,7 +11,7 @@ from mia.config.settings import LoadedSettings
 from mia.core.alert_file import NAME, AlertFile, AlertLevel
 from mia.core.protocols import Clock
 from mia.execution.alert_events import AlertEvents
-from mia.execution.live_session import LiveSession
+from mia.execution.live.session import LiveSession
 from mia.execution.simple_trader import SimpleTrader
 from mia.redaction import Redactor, secrets_of
 from mia.trader.service_manager import ServiceManager

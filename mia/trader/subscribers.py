@@ -16,7 +16,7 @@ from mia.data.journal import Journal
 from mia.data.snapshot_files import SnapshotWriter
 from mia.execution.alert_events import AlertEvents
 from mia.execution.kill_commands import KillStore
-from mia.execution.recovery import CycleJournal
+from mia.execution.live.recovery import CycleJournal
 from mia.execution.trade_snapshotter import TradeSnapshotter
 from mia.trader.live_parts import LiveVix
 

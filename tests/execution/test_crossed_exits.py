@@ -8,7 +8,7 @@ from trading_cases import SESSION, a_context, at
 
 from mia.core.base_types import OrderRole
 from mia.core.trading_types import Fill
-from mia.execution.open_position import Position
+from mia.execution.position.open_position import Position
 
 
 def fill(role: OrderRole, side: int, price: int) -> Fill:

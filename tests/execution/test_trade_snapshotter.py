@@ -15,7 +15,7 @@ from mia.core.event_bus import ALL, EventBus
 from mia.data.snapshot_files import SnapshotReader, SnapshotWriter
 from mia.data.tape import synthetic_tape
 from mia.execution.assembly import fit_settings, market_state, simulated_trader
-from mia.execution.open_position import trade_id
+from mia.execution.position.open_position import trade_id
 from mia.execution.trade_snapshotter import TradeSnapshotter
 from mia.performance.recorder import RunRecord
 

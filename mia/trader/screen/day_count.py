@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mia.core.trading_types import ClosedTrade
-from mia.execution.recovery import KIND
+from mia.execution.live.recovery import KIND
 
 
 class DayCount:

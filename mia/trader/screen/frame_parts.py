@@ -19,9 +19,9 @@ from mia.core.base_types import (
 )
 from mia.core.frame import Battle, Gate, Held, Levels, Order, Signal
 from mia.core.trading_types import Decision
-from mia.execution.open_position import Position
 from mia.execution.orders.protection import is_protected
 from mia.execution.orders.states import Bracket, Leg, LegState
+from mia.execution.position.open_position import Position
 
 _NEUTRAL = np.zeros(18)
 _NEUTRAL[16], _NEUTRAL[17] = 0.5, 1.0

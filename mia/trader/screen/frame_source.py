@@ -31,7 +31,7 @@ from mia.core.frame import (
 )
 from mia.core.protocols import Clock
 from mia.core.trading_types import Decision
-from mia.execution.live_session import LiveSession
+from mia.execution.live.session import LiveSession
 from mia.execution.stage_times import CycleTimes
 from mia.trader.screen.closed_bars import ClosedBars
 from mia.trader.screen.day_count import DayCount

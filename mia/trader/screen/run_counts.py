@@ -6,8 +6,8 @@ from typing import Any
 from mia.core.base_types import OrderRole
 from mia.core.broker_types import LinkState
 from mia.core.trading_types import ClosedTrade, Decision, Fill
-from mia.execution.open_position import Position
 from mia.execution.orders.states import Alarm, Trouble
+from mia.execution.position.open_position import Position
 from mia.execution.reconciler import Reconciliation
 
 TOPICS = (

@@ -11,7 +11,7 @@ from mia.config.settings import LoadedSettings
 from mia.core.event_bus import EventBus
 from mia.core.frame import Model
 from mia.core.protocols import Clock
-from mia.execution.live_session import LiveSession
+from mia.execution.live.session import LiveSession
 from mia.execution.stage_times import CycleTimes
 from mia.ml.model_filter import ModelFilter
 from mia.performance.identity import configuration_hash

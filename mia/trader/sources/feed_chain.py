@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from mia.core.ibkr.contracts import FutureContract
 from mia.core.market_feed import FeedNotice, FeedNoticeKind
 from mia.errors import MiaError
-from mia.execution.feed_pair import FeedPair, FeedTaker
+from mia.execution.live.feed_pair import FeedPair, FeedTaker
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from mia.core.market_feed import FeedNotice, FeedNoticeKind
 from mia.data.feed_arbiter import ArbiterLimits
 from mia.data.feed_gate import FeedGate
 from mia.errors import ConfigError
-from mia.execution.feed_intake import FeedIntake, Patience
-from mia.execution.feed_pair import FeedPair, FeedSide, FeedTaker, IntakeSink, PairTelling
+from mia.execution.live.feed_intake import FeedIntake, Patience
+from mia.execution.live.feed_pair import FeedPair, FeedSide, FeedTaker, IntakeSink, PairTelling
 from mia.trader.sources.feed_chain import FeedChain, Follower
 from mia.trader.sources.feeds import FeedPlace, IqfeedFeed, SierraFeed
 from mia.trader.sources.wire_feed import WireFeed, WireTap

@@ -18,9 +18,9 @@ from mia.core.sierra_connector import SierraConnector
 from mia.data.history_stitch import OVERLAP_NS, History, cut
 from mia.errors import ConfigError, DataError
 from mia.execution.clocks import MarketClock
-from mia.execution.feed_intake import FeedIntake
-from mia.execution.feed_pair import FeedSide
-from mia.execution.live_session import LiveSession
+from mia.execution.live.feed_intake import FeedIntake
+from mia.execution.live.feed_pair import FeedSide
+from mia.execution.live.session import LiveSession
 from mia.trader.sources.past import Past
 
 log = logging.getLogger(__name__)

@@ -22,8 +22,8 @@ from mia.data.history_stitch import (
 )
 from mia.data.wire_tape import wire_blocks
 from mia.errors import BrokerError, DataError
-from mia.execution.live_session import LiveSession
-from mia.execution.warm_up import WarmUp, repair, warm_up
+from mia.execution.live.session import LiveSession
+from mia.execution.live.warm_up import WarmUp, repair, warm_up
 
 if TYPE_CHECKING:
     from mia.data.store import Store

@@ -18,8 +18,8 @@ from mia.core.protocols import Clock
 from mia.data.live_ticks import TickGate
 from mia.errors import BrokerError
 from mia.execution.clocks import MarketClock
-from mia.execution.feed_pair import FeedTaker
-from mia.execution.live_session import LiveSession
+from mia.execution.live.feed_pair import FeedTaker
+from mia.execution.live.session import LiveSession
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from run_samples import as_bars, easy, market
 from mia.backtest import Backtest
 from mia.core.base_types import Reason
 from mia.execution.assembly import fit_settings, followed_on_paper, market_state, simulated_trader
-from mia.execution.refused_trades import MOST, RefusedTrades
+from mia.execution.position.refused_trades import MOST, RefusedTrades
 from mia.performance.recorder import RunRecord
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from mia.execution.gate_facts import GateFacts
 
 if TYPE_CHECKING:
-    from mia.execution.live_session import LiveSession
+    from mia.execution.live.session import LiveSession
 
 SECOND = 1_000_000_000
 

@@ -17,7 +17,7 @@ from mia.core.base_types import TradeBlock
 from mia.core.market_feed import FeedNotice, FeedNoticeKind, ReceivedTrades
 from mia.data.feed_arbiter import ArbiterLimits, FeedArbiter, FeedDoubt, FeedSwitch
 from mia.data.history_stitch import cut
-from mia.execution.feed_intake import FAULTS, FeedIntake, log_notice
+from mia.execution.live.feed_intake import FAULTS, FeedIntake, log_notice
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 import pytest
 
 from mia.errors import BrokerError
-from mia.execution.open_brackets import OpenBrackets
+from mia.execution.live.open_brackets import OpenBrackets
 
 NOW = 7
 

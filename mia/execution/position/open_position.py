@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 from mia.core.base_types import ExitReason, OrderRole
 from mia.core.trading_types import ClosedTrade, Context, Decision, Fill
-from mia.execution.exits import OpenTrade, open_trade
+from mia.execution.position.exits import OpenTrade, open_trade
 
 _EXITS = {OrderRole.STOP: ExitReason.STOP, OrderRole.TARGET: ExitReason.TARGET}
 

@@ -10,7 +10,7 @@ from mia.core.protocols import Clock, EventSink
 from mia.data.live_ticks import TickGate
 from mia.data.tick_verdicts import DataFault
 from mia.execution.clocks import MarketClock
-from mia.execution.live_links import Connection, SessionOptions
+from mia.execution.live.links import Connection, SessionOptions
 
 
 class LiveMarket(ABC):

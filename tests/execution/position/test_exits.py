@@ -12,7 +12,7 @@ from trading_cases import MINUTE, SESSION, a_context, a_proposal, at, some_facts
 from mia.config.method import Exit
 from mia.core.base_types import ExitReason, GoldenState, SetupKind, Strategy, TradingState
 from mia.errors import DataError
-from mia.execution.exits import ExitRules, ExitTrade, MoveStop, OpenTrade, open_trade
+from mia.execution.position.exits import ExitRules, ExitTrade, MoveStop, OpenTrade, open_trade
 
 HOURS = some_facts().hours
 QUIET = {"bn_signal": 0, "golden": 0.6, "golden_state": GoldenState.STRONG_BULLISH}

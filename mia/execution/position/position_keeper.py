@@ -11,9 +11,9 @@ from mia.core.protocols import EventSink
 from mia.core.trading_types import BracketOrder, Context, Decision, Fill
 from mia.errors import BrokerError, DataError, OrderRefused
 from mia.execution.cycle_plugs import SimulatedMatching
-from mia.execution.exits import ExitRules, ExitTrade, MoveStop
 from mia.execution.kill_switch import Exposure, KillSwitch
-from mia.execution.open_position import Position, trade_id
+from mia.execution.position.exits import ExitRules, ExitTrade, MoveStop
+from mia.execution.position.open_position import Position, trade_id
 from mia.execution.risk_manager import RiskManager, position_equivalents
 from mia.execution.stage_times import CycleTimes
 from mia.strategies.session_facts import SessionFacts

@@ -1,8 +1,8 @@
 """A position that our fills do not explain is noticed while the trader runs."""
 
 from mia.core.broker_types import PositionReport
+from mia.execution.live.position_watch import PositionWatch
 from mia.execution.orders.ledger import OrderLedger
-from mia.execution.position_watch import PositionWatch
 
 
 def held(quantity: int, contract: str = "ESZ25") -> list[PositionReport]:

@@ -7,7 +7,7 @@ import pytest
 
 from mia.core.base_types import OrderRole, TradingState
 from mia.core.trading_types import Fill
-from mia.execution.order_news import OrderNews
+from mia.execution.live.order_news import OrderNews
 
 NOW = 1_763_478_000_000_000_000
 

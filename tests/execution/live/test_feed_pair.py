@@ -9,7 +9,7 @@ from data.test_feed_arbiter import NS, START, Trade, received, tape
 from mia.core.base_types import TradeBlock
 from mia.core.market_feed import FeedNotice, FeedNoticeKind, ReceivedTrades
 from mia.data.feed_arbiter import ArbiterLimits, FeedDoubt, FeedSwitch, SwitchReason
-from mia.execution.feed_pair import FeedPair, FeedSide, PairTelling
+from mia.execution.live.feed_pair import FeedPair, FeedSide, PairTelling
 
 NAMES = ("first", "second")
 LIMITS = ArbiterLimits(age_s=3.0, back_s=5.0, dwell_s=2.0)

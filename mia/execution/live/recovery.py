@@ -16,8 +16,8 @@ from mia.core.crash_points import crash_point
 from mia.core.trading_types import ClosedTrade, Context, Decision, Fill
 from mia.data import account_history
 from mia.errors import DataError
-from mia.execution.exits import OpenTrade
-from mia.execution.open_position import Position
+from mia.execution.position.exits import OpenTrade
+from mia.execution.position.open_position import Position
 from mia.execution.simple_trader import SimpleTrader
 from mia.strategies.session_facts import LONG_AGO
 

@@ -17,7 +17,7 @@ from mia.core.market_feed import FeedNotice, FeedNoticeKind, ReceivedTrades
 from mia.data.feed_gate import FeedGate
 from mia.data.history_stitch import Hole, cut, trading_spans
 from mia.errors import DataError
-from mia.execution.live_session import LiveSession
+from mia.execution.live.session import LiveSession
 
 log = logging.getLogger(__name__)
 

@@ -26,10 +26,10 @@ from mia.execution.ibkr_broker import IbkrBroker
 from mia.execution.kill_commands import KillCommands, KillStore
 from mia.execution.kill_switch import Rule
 from mia.execution.last_gate import LastGate
-from mia.execution.live_links import SessionOptions
-from mia.execution.live_session import LiveSession
+from mia.execution.live.links import SessionOptions
+from mia.execution.live.session import LiveSession
+from mia.execution.live.world_facts import WorldFacts
 from mia.execution.simple_trader import SimpleTrader
-from mia.execution.world_facts import WorldFacts
 
 SECOND = 1_000_000_000
 DAY = 20251118

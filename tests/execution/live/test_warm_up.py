@@ -17,8 +17,8 @@ from mia.data.history_stitch import LiveBuffer, cut, stitch
 from mia.data.live_ticks import TickGate
 from mia.data.tape import synthetic_tape
 from mia.data.wire_tape import as_wire, wire_blocks
+from mia.execution.live.warm_up import WarmUp, newest_second, repair, warm_up
 from mia.execution.simple_trader import SimpleTrader
-from mia.execution.warm_up import WarmUp, newest_second, repair, warm_up
 from mia.performance.recorder import RunRecord
 
 SECOND = 1_000_000_000

@@ -16,7 +16,7 @@ from mia.data.account_history import TRADE, closed_trades
 from mia.data.journal_schema import JournalEvent
 from mia.data.tape import Tape, synthetic_tape
 from mia.errors import DataError, JournalError
-from mia.execution.recovery import (
+from mia.execution.live.recovery import (
     KIND,
     CycleJournal,
     position_from_dict,

@@ -10,7 +10,7 @@ from trading_cases import a_context
 
 from mia.core.base_types import OrderRole
 from mia.core.trading_types import Fill
-from mia.execution.open_position import Position
+from mia.execution.position.open_position import Position
 
 ROLES = (OrderRole.ENTRY, OrderRole.ENTRY, OrderRole.STOP, OrderRole.TARGET)
 

@@ -5,8 +5,8 @@ import asyncio
 import pytest
 
 from mia.errors import BrokerError
-from mia.execution import side_work
-from mia.execution.side_work import SideWork, unless_set
+from mia.execution.live import side_work
+from mia.execution.live.side_work import SideWork, unless_set
 
 
 class Told:

@@ -26,13 +26,13 @@ from mia.execution.clocks import MarketClock
 from mia.execution.ibkr_broker import IbkrBroker
 from mia.execution.kill_commands import KillCommands, KillStore
 from mia.execution.kill_switch import Rule
-from mia.execution.live_links import Connection, OrderRelay, Repair, Rest, SessionOptions
-from mia.execution.live_market import LiveMarket
-from mia.execution.open_brackets import OpenBrackets
-from mia.execution.order_news import OrderNews
-from mia.execution.position_watch import PositionWatch
+from mia.execution.live.links import Connection, OrderRelay, Repair, Rest, SessionOptions
+from mia.execution.live.market import LiveMarket
+from mia.execution.live.open_brackets import OpenBrackets
+from mia.execution.live.order_news import OrderNews
+from mia.execution.live.position_watch import PositionWatch
+from mia.execution.live.side_work import RETRY_S, SideWork, unless_set
 from mia.execution.reconciler import Reconciler
-from mia.execution.side_work import RETRY_S, SideWork, unless_set
 from mia.execution.simple_trader import SimpleTrader
 
 log = logging.getLogger(__name__)

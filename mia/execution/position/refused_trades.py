@@ -19,8 +19,8 @@ from mia.core.protocols import EventSink
 from mia.core.trading_types import BracketOrder, Context, Decision
 from mia.errors import BrokerError
 from mia.execution.cycle_plugs import SimulatedMatching
-from mia.execution.open_position import Position, trade_id
-from mia.execution.position_keeper import PositionKeeper
+from mia.execution.position.open_position import Position, trade_id
+from mia.execution.position.position_keeper import PositionKeeper
 from mia.strategies.session_facts import SessionFacts
 
 MOST = 8

@@ -1,0 +1,1 @@
+"""A trading cycle on a live connection: feeds in, orders out, and what a restart takes back."""
