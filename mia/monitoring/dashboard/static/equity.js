@@ -5,6 +5,7 @@ import { colours, fade } from "./colours.js";
 import { h } from "./dom.js";
 import { onUpdate, put } from "./feed.js";
 import { onSession, session } from "./session.js";
+import { sessionName } from "./session_picker.js";
 import * as fmt from "./format.js";
 
 export function equityCard(body) {
@@ -39,6 +40,10 @@ export function equityCard(body) {
     if (points.length) delete place.dataset.empty;
     else place.dataset.empty = "no decision in this session yet";
     window.__mia.equity = points.length ? points.at(-1).value : null;
+    if (session.past) {
+      const value = points.at(-1)?.value ?? null;
+      put("equity-sub", value, value === null ? sessionName(session.id) : `${fmt.usd0(value)}, ${sessionName(session.id)}`);
+    }
     chart.timeScale().fitContent();
   }
 
@@ -47,9 +52,9 @@ export function equityCard(body) {
   onSession(show);
   follow(chart, style);
   onUpdate((state) => {
-    if (!state.frame) return;
+    if (!state.frame || session.past) return;
     const { equity: now, equity_high: high, open_pnl: open } = state.frame.day;
     const fall = now + open - Math.max(high, now + open);
-    put("equity-sub", now + open, `${fmt.usd0(now + open)} now, ${fall < 0 ? `${fmt.usd0(-fall)} below the best` : "at its best"}`);
+    put("equity-sub", now + open, `${fmt.usd0(now + open)} now, ${fall < 0 ? `${fmt.usd0(fall)} off best` : "its best"}`);
   });
 }

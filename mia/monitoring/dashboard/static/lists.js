@@ -2,6 +2,7 @@
 import { h, rows } from "./dom.js";
 import { getJson, now, onUpdate, put } from "./feed.js";
 import { onSession } from "./session.js";
+import { sessionName } from "./session_picker.js";
 import * as fmt from "./format.js";
 
 const SIGNS = { INFO: "i", WARNING: "\u26a0", CRITICAL: "\u2716" };
@@ -14,9 +15,10 @@ const side = (value) => h("td", { "data-tone": value > 0 ? "up" : "down" }, valu
 export function ordersCard(body) {
   const working = h("tbody", { id: "orders" });
   const fills = h("tbody", { id: "fills" });
+  const filled = head("Filled", "Side", "#Size", "#Price", "For");
   body.append(
     h("table", { "aria-label": "Working orders" }, head("Order", "Side", "#Size", "Type", "#Price", "Status"), working),
-    h("table", { "aria-label": "Fills" }, head("Filled", "Side", "#Size", "#Price", "For"), fills));
+    h("table", { "aria-label": "Fills" }, filled, fills));
 
   onUpdate((state) => {
     if (!state.frame) return;
@@ -28,8 +30,11 @@ export function ordersCard(body) {
       h("td", {}, fmt.words(order.order_type)), h("td", { class: "num" }, order.price === null ? "market" : fmt.price(order.price)),
       h("td", { "data-tone": order.status === "UNKNOWN" ? "bad" : "" }, fmt.words(order.status)))) : none("no order works", 6)));
   });
-  onSession(({ fills: found, version }) => rows(fills, String(version), () => (found.length ? found.slice(-100).reverse().map((fill) => h("tr", { title: fill.trade_id },
-    h("td", {}, fmt.time(fill.t)), side(fill.side), h("td", { class: "num" }, fill.quantity), h("td", { class: "num" }, fmt.price(fill.price)), h("td", {}, fmt.words(fill.role)))) : none("no fill in this session", 5))));
+  onSession(({ id, past, fills: found, version }) => {
+    filled.querySelector("th").textContent = past ? sessionName(id) : "Filled";
+    rows(fills, String(version), () => (found.length ? found.slice(-100).reverse().map((fill) => h("tr", { title: fill.trade_id },
+    h("td", {}, fmt.time(fill.t)), side(fill.side), h("td", { class: "num" }, fill.quantity), h("td", { class: "num" }, fmt.price(fill.price)), h("td", {}, fmt.words(fill.role)))) : none("no fill in this session", 5)));
+  });
   rows(fills, "none", () => none("no fill in this session", 5));
 }
 
