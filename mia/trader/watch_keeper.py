@@ -22,7 +22,7 @@ _HANG_S = 3.5
 _SILENT_S = 2.5
 """Of these seconds so many must have been watched: with a look every second, one that stops is
 told of after 3.5 to 4.5 s, and one that only waited with everybody else is not."""
-_LONGEST_STEP_S = 1.5
+_LONGEST_STEP_S = 1.2
 """Of silence between two looks no more is counted: the one who looks may have stood still too."""
 
 
