@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import msgspec
 import pytest
@@ -22,8 +22,10 @@ from dashboard_cases import (
     taken,
     until,
 )
-from frame_cases import LAST, ShownFrames, bar_line, book, frame, held, screen_lines, signal
+from frame_cases import LAST, SECOND, START, ShownFrames, bar_line, book, frame, held, screen_lines, signal
 
+from mia.core.alert_file import NAME as ALERTS
+from mia.core.alert_file import AlertFile, AlertLevel
 from mia.core.frame import Frame, Links
 from mia.core.frame_memory import NAME, FrameReader
 from mia.errors import DataError
@@ -102,6 +104,23 @@ def test_an_earlier_session_is_shown_on_demand_and_nothing_of_now_is_drawn_into_
         until(page, "window.__mia.bars === 91 && window.__mia.session === 20260209")
         until(page, "document.getElementById('page').dataset.past === 'false'")
         assert "Fri 06 Feb" not in page.inner_text("#orders-body")
+        assert page.faults == []
+
+
+def test_an_alert_of_another_day_says_which(tmp_path) -> None:
+    with (
+        Trader(tmp_path, wandering),
+        served_dashboard(tmp_path) as dashboard,
+        browser_page() as page,
+    ):
+        with closing(AlertFile(tmp_path / ALERTS, str, "trader")) as file:
+            assert file.write(AlertLevel.WARNING, "a", "Friday's", START - 3 * 86_400 * SECOND, 1)
+            assert file.write(AlertLevel.INFO, "b", "today's", START, 1)
+        open_page(page, dashboard)
+        until(page, "window.__mia.alerts === 2")
+        times = page.locator(".alert-time")
+        until(page, "document.querySelector('.alert-time').textContent === '11:00:00'")
+        assert times.nth(1).inner_text() == "Fri 11:00"
         assert page.faults == []
 
 

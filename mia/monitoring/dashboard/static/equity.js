@@ -55,6 +55,6 @@ export function equityCard(body) {
     if (!state.frame || session.past) return;
     const { equity: now, equity_high: high, open_pnl: open } = state.frame.day;
     const fall = now + open - Math.max(high, now + open);
-    put("equity-sub", now + open, `${fmt.usd0(now + open)} now, ${fall < 0 ? `${fmt.usd0(fall)} off best` : "its best"}`);
+    put("equity-sub", now + open, `${fmt.usd0(now + open)} now${fall < 0 ? ` (${fmt.usd0(fall)})` : ", its best"}`).title = "in brackets: below the best of the account";
   });
 }

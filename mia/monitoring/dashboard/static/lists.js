@@ -45,6 +45,10 @@ export function alertsCard(body) {
   let size = -1;
   let busy = false;
   let found = [];
+  let today = "";
+
+  // Of another day than the trader's, the day is part of the time.
+  const when = (ts) => (fmt.date(ts) === today ? fmt.time(ts) : `${fmt.weekday(ts)} ${fmt.hhmm(ts)}`);
 
   async function read(wanted) {
     busy = true;
@@ -68,11 +72,16 @@ export function alertsCard(body) {
     put("alerts-sub", found.length, critical ? `${critical} critical` : `${found.length} in all`);
     list.replaceChildren(...(found.length ? found.slice().reverse().map((alert) => h("li", { "data-level": alert.level },
       h("span", { class: "alert-sign", "aria-label": alert.level.toLowerCase() }, SIGNS[alert.level] ?? "i"),
-      h("span", { class: "alert-time num" }, fmt.time(alert.ts)), h("span", { class: "alert-text" }, alert.text),
+      h("span", { class: "alert-time num", title: `${fmt.date(alert.ts)} ${fmt.time(alert.ts)} ET` }, when(alert.ts)), h("span", { class: "alert-text" }, alert.text),
       h("span", { class: "dim" }, alert.source))) : [h("li", { class: "empty" }, "no alert")]));
   }
 
   onUpdate(() => {
+    const day = fmt.date(now.frame?.ts ?? 1e6 * Date.now());
+    if (day !== today) {
+      today = day;
+      if (found.length) show();
+    }
     if (!busy && now.alerts !== size) read(now.alerts);
   });
 }
