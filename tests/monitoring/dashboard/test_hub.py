@@ -17,7 +17,6 @@ from websockets.sync.client import connect
 from mia.core.frame import Frame
 from mia.monitoring.dashboard import hub as hub_module
 
-
 CLIENTS = int(os.environ.get("MIA_SLOW_CLIENTS", "50"))
 
 

@@ -22,7 +22,18 @@ from dashboard_cases import (
     taken,
     until,
 )
-from frame_cases import LAST, SECOND, START, ShownFrames, bar_line, book, frame, held, screen_lines, signal
+from frame_cases import (
+    LAST,
+    SECOND,
+    START,
+    ShownFrames,
+    bar_line,
+    book,
+    frame,
+    held,
+    screen_lines,
+    signal,
+)
 
 from mia.core.alert_file import NAME as ALERTS
 from mia.core.alert_file import AlertFile, AlertLevel
@@ -75,7 +86,9 @@ def test_the_first_screen_loads_without_fault_and_fits(tmp_path, look) -> None:
         assert page.evaluate("document.documentElement.dataset.theme") == scheme
 
 
-def test_an_earlier_session_is_shown_on_demand_and_nothing_of_now_is_drawn_into_it(tmp_path) -> None:
+def test_an_earlier_session_is_shown_on_demand_and_nothing_of_now_is_drawn_into_it(
+    tmp_path,
+) -> None:
     earlier = 20260206
     with (
         Trader(tmp_path, wandering) as trader,
