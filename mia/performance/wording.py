@@ -241,7 +241,8 @@ def _conditions(summary: Mapping[str, Any]) -> list[Remark]:
         )
         said.append(Remark("bad", text))
     if "broker" in summary:
-        text = f"Traded by the trader itself, over TCP; all fills are those of the {summary['broker']}."
+        broker = summary["broker"]
+        text = f"Traded by the trader itself, over TCP; all fills are those of the {broker}."
         said.append(Remark("note", text))
     said += _account(summary)
     if summary.get("open_at_end"):
