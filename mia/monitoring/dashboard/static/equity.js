@@ -38,7 +38,7 @@ export function equityCard(body) {
       return { time, value: value - best };
     }));
     if (points.length) delete place.dataset.empty;
-    else place.dataset.empty = "no decision in this session yet";
+    else place.dataset.empty = "grows at each close with a position";
     window.__mia.equity = points.length ? points.at(-1).value : null;
     if (session.past) {
       const value = points.at(-1)?.value ?? null;
@@ -48,7 +48,7 @@ export function equityCard(body) {
   }
 
   style();
-  place.dataset.empty = "no decision in this session yet";
+  place.dataset.empty = "grows at each close with a position";
   onSession(show);
   follow(chart, style);
   onUpdate((state) => {
