@@ -172,6 +172,25 @@ class Trader:
 
 
 @contextmanager
+def feeder(state: Path, *arguments: str) -> Iterator[subprocess.Popen[str]]:
+    """Run a process that shows frames as a trader does."""
+    process = subprocess.Popen(
+        [sys.executable, str(Path(__file__).with_name("frame_feeder.py")), str(state), *arguments],
+        env=ENVIRONMENT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "ready\n"
+        yield process
+    finally:
+        process.kill()
+        process.wait()
+        process.stdout.close()
+
+
+@contextmanager
 def obedient_trader(state: Path, mode: str = "paper") -> Iterator[subprocess.Popen[str]]:
     """Start `obedient_trader.py`, and kill it in the end."""
     with subprocess.Popen(

@@ -41,6 +41,7 @@ OTHER_NAMES = frozenset(
         "MIA_ORDER_STEPS",
         "MIA_PROFILE",
         "MIA_REAL_DATA",
+        "MIA_SLOW_CLIENTS",
         "MIA_SOAK_S",
         "MIA_SOAK_SEED",
         "MIA_STRACE",

@@ -46,7 +46,6 @@ def render(
     """Return the page; see `write_report`. The same input gives the same text."""
     data = chart_data(record, bars, start_equity)
     scripts = [f"\n{_asset(name)}" for name in SCRIPTS]
-    source = str(summary.get("source", "unnamed data"))
     shown = (
         f"The line is the close of each of {plural(len(data['daily']['t']), 'session')}. "
         f"Candles of {data['pack']['width'] // 60} minutes: {data['shown']}, "
@@ -54,7 +53,7 @@ def render(
         "Times are New York's; prices are those of the contract traded, not adjusted at rolls."
     )
     return Template(_asset("report.html")).substitute(
-        title=escape(f"{'Account' if 'journal' in summary else 'Backtest of'} {source}"),
+        title=escape(_title(summary)),
         subtitle=escape(_subtitle(summary)),
         script_hashes=" ".join(_hash(script) for script in scripts),
         style=_asset("report.css"),
@@ -73,6 +72,14 @@ def render(
         data=embedded(data),
         scripts="\n".join(f"<script>{script}</script>" for script in scripts),
     )
+
+
+def _title(summary: Mapping[str, Any]) -> str:
+    source = str(summary.get("source", "unnamed data"))
+    if "journal" in summary:
+        return f"Account {source}"
+    # Whoever filled the orders names the run: a trader's is no backtest.
+    return f"{'Simulated account on' if 'broker' in summary else 'Backtest of'} {source}"
 
 
 def _subtitle(summary: Mapping[str, Any]) -> str:

@@ -240,6 +240,10 @@ def _conditions(summary: Mapping[str, Any]) -> list[Remark]:
             "The market was synthetic: this run tests the program, and says nothing about trading."
         )
         said.append(Remark("bad", text))
+    if "broker" in summary:
+        broker = summary["broker"]
+        text = f"Traded by the trader itself, over TCP; all fills are those of the {broker}."
+        said.append(Remark("note", text))
     said += _account(summary)
     if summary.get("open_at_end"):
         text = "A position was open when the data ended; it is in no figure."

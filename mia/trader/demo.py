@@ -116,6 +116,7 @@ def _run(
         identity=identity(
             loaded,
             tape,
+            broker="simulated gateway",
             primary_stream=loaded.settings.stream.primary,
             open_at_end=trader.trader.position is not None,
         ),

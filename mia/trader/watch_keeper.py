@@ -13,12 +13,17 @@ from pathlib import Path
 from mia.config.operations import SECRETS
 from mia.config.settings import LoadedSettings
 from mia.core.alert_file import AlertLevel
-from mia.monitoring.watch.watch_beat import watch_age
+from mia.monitoring.watch.watch_beat import beat_age, watch_beat
 
 LOG = "watch.log"
 _GRACE_S = 20.0
 _PAUSE_S = 60.0
-_HANG_S = 5.0
+_HANG_S = 3.5
+_SILENT_S = 2.5
+"""Of these seconds so many must have been watched: with a look every second, one that stops is
+told of after 3.5 to 4.5 s, and one that only waited with everybody else is not."""
+_LONGEST_STEP_S = 1.2
+"""Of silence between two looks no more is counted: the one who looks may have stood still too."""
 
 
 def watch_command(loaded: LoadedSettings, state_dir: Path) -> list[str]:
@@ -59,6 +64,9 @@ class WatchKeeper:
         self._started_at = -_PAUSE_S
         self._hangs = False
         self._seen = False
+        self._looked_at = 0.0
+        self._silent = 0.0
+        self._beat = 0
 
     def look(self, now: float) -> None:
         """See whether a watchdog is at work, and start one if none is.
@@ -70,10 +78,14 @@ class WatchKeeper:
         """
         if self._process is not None and self._process.poll() is not None:
             self._process = None
-        age = watch_age(self._path)
-        if age is not None:
+        beat = watch_beat(self._path)
+        step = min(max(now - self._looked_at, 0.0), _LONGEST_STEP_S)
+        self._looked_at = now
+        if beat is not None:
             self._seen = True
-            self._judge(age)
+            self._silent = self._silent + step if beat == self._beat else 0.0
+            self._beat = beat
+            self._judge(beat_age(beat))
             return
         starting = self._process is not None and now - self._started_at < _GRACE_S
         if starting or (self._process is None and now - self._started_at < self._pause()):
@@ -112,7 +124,7 @@ class WatchKeeper:
             os.close(said)
 
     def _judge(self, age: float) -> None:
-        hangs = age > _HANG_S
+        hangs = age > _HANG_S and self._silent >= _SILENT_S
         if hangs and not self._hangs:
             text = f"the watchdog hangs: it has not looked for {age:.0f} s; alerts wait"
             self._tell(AlertLevel.WARNING, "watchdog:hangs", text)

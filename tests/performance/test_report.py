@@ -14,6 +14,8 @@ from mia.performance import chart_data
 from mia.performance.chart_data import Candles, around_trades, pack_candles
 from mia.performance.report import TIMINGS, render, write_report
 
+ACCOUNT = ("runs", "closed_trades", "equity_change_usd", "missing_trades", "unexplained_usd")
+
 
 class Page(HTMLParser):
     """Collects the figures, the visible text and the embedded JSON of a page."""
@@ -59,6 +61,20 @@ def run():
 @pytest.fixture(scope="module")
 def page(run):
     return page_of(run)
+
+
+@pytest.mark.parametrize(
+    ("more", "title"),
+    [
+        ({}, "Backtest of the tape"),
+        ({"broker": "simulated gateway"}, "Simulated account on the tape"),
+        ({"journal": dict.fromkeys(ACCOUNT, 1)}, "Account the tape"),
+    ],
+)
+def test_the_title_says_who_traded(run, more, title):
+    text = render(run.record, {**run.summary, "source": "the tape", **more}, run.bars, START)
+    assert f"<h1>{title}</h1>" in text
+    assert ("fills are those of the simulated gateway" in text) == ("broker" in more)
 
 
 def test_embedded_summary_is_the_summary(run, page):

@@ -127,16 +127,38 @@ def test_a_watchdog_that_dies_is_replaced_at_once_and_one_that_hangs_is_told(sta
     one.look(100.0)
     old = time.monotonic_ns() - 30 * 10**9
     (state / "watch.beat").write_text(f"{old:020d}\n")
-    one.look(101.0)
-    one.look(102.0)
+    for second in (101.0, 102.0, 103.0):
+        one.look(second)
+    assert told == []
+    one.look(104.0)
+    one.look(105.0)
     WatchBeat(state).beat()
-    one.look(103.0)
+    one.look(106.0)
     assert [key for _, key, _ in told] == ["watchdog:hangs", "watchdog:back"]
     lock.release()
-    one.look(104.0)
+    one.look(107.0)
     wait(lambda: ran(state) == 1)
     assert told[-1][1] == "watchdog:gone"
     wait(lambda: one._process.poll() is not None)
+
+
+def test_a_watchdog_that_stood_still_with_the_whole_machine_does_not_hang(state) -> None:
+    """A sign of life is old because the one who looks has slept as long as the watchdog."""
+    lock = ProcessLock(state / LOCK)
+    lock.acquire("test")
+    one, told = keeper(state, "pass")
+    WatchBeat(state).beat()
+    one.look(100.0)
+    one.look(101.0)
+    # For a minute nobody ran: the sign is old, and was watched for no longer than one look.
+    (state / "watch.beat").write_text(f"{time.monotonic_ns() - 60 * 10**9:020d}\n")
+    one._beat = int((state / "watch.beat").read_text())
+    one.look(161.0)
+    assert told == []
+    WatchBeat(state).beat()
+    one.look(162.0)
+    assert told == []
+    lock.release()
 
 
 def test_a_watchdog_that_takes_its_time_to_come_up_is_not_started_twice(state) -> None:

@@ -1,15 +1,14 @@
 """The dashboard as a process: where it listens, what it demands for that, and uvicorn."""
 
-import asyncio
 import ipaddress
 import os
-import signal
 import socket
 import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 
 import uvicorn
 
@@ -96,7 +95,9 @@ def serve(
         address = f"{scheme}://{shown}:{listener.getsockname()[1]}"
         say(f"dashboard of {state_dir} at {address}")
         say(f"log in: {address}/login#{token}" if made else f"log in at {address}/login")
-        return asyncio.run(_run(uvicorn.Server(config), listener))
+        server = _Server(config)
+        server.run(sockets=[listener])
+        return server.told
 
 
 def require_protection(where: Where) -> None:
@@ -197,18 +198,10 @@ def _load(config: uvicorn.Config) -> None:
         raise ConfigError(f"the dashboard's certificate or key is unusable ({error})") from None
 
 
-async def _run(server: uvicorn.Server, listener: socket.socket) -> int:
+class _Server(uvicorn.Server):
+    """Ends in order at a signal and keeps its number; uvicorn's own would raise it once more."""
+
     told = 0
-    loop = asyncio.get_running_loop()
 
-    def stop(number: int) -> None:
-        nonlocal told
-        told, server.should_exit = number, True
-
-    work = asyncio.ensure_future(server._serve([listener]))
-    for number in (signal.SIGINT, signal.SIGTERM):
-        # A loop on Windows takes no handlers: Ctrl-C raises KeyboardInterrupt there.
-        with suppress(NotImplementedError):
-            loop.add_signal_handler(number, stop, number)
-    await work
-    return told
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        self.told, self.should_exit = sig, True

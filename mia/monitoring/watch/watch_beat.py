@@ -34,13 +34,23 @@ class WatchBeat:
                 os.close(handle)
 
 
-def watch_age(state_dir: Path) -> float | None:
-    """Return the seconds since a watchdog last looked; None if none runs."""
+def watch_beat(state_dir: Path) -> int | None:
+    """Return when a watchdog last looked, ns of the monotonic clock; None if none runs."""
     try:
         if not is_held(state_dir / LOCK):
             return None
-        beat = int((state_dir / _BEAT).read_text(encoding="ascii"))
+        return int((state_dir / _BEAT).read_text(encoding="ascii"))
     except (OSError, ValueError):
         # It holds the lock and has not looked yet, or cannot write.
         return None
+
+
+def beat_age(beat: int) -> float:
+    """Return the seconds since a sign of life."""
     return max((time.monotonic_ns() - beat) / 1e9, 0.0)
+
+
+def watch_age(state_dir: Path) -> float | None:
+    """Return the seconds since a watchdog last looked; None if none runs."""
+    beat = watch_beat(state_dir)
+    return None if beat is None else beat_age(beat)

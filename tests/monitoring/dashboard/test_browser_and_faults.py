@@ -1,45 +1,20 @@
 """What a browser notices of a killed or hung trader, and what a trader notices of it."""
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
-from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from dashboard_browser import Chromium
-from dashboard_cases import needs_chromium, running_dashboard
+from dashboard_cases import feeder, needs_chromium, running_dashboard
 
 pytestmark = needs_chromium
-
-ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
 def chromium():
     with Chromium() as browser:
         yield browser
-
-
-@contextmanager
-def feeder(state: Path, *arguments: str):
-    """Run a process that shows frames as a trader does."""
-    process = subprocess.Popen(
-        [sys.executable, str(ROOT / "tests" / "frame_feeder.py"), str(state), *arguments],
-        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}"},
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout.readline() == "ready\n"
-        yield process
-    finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
 
 
 def told_after(chromium, state) -> float:

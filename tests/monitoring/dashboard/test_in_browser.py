@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import suppress
+from contextlib import closing, suppress
 
 import msgspec
 import pytest
@@ -22,8 +22,21 @@ from dashboard_cases import (
     taken,
     until,
 )
-from frame_cases import LAST, ShownFrames, book, frame, held, screen_lines, signal
+from frame_cases import (
+    LAST,
+    SECOND,
+    START,
+    ShownFrames,
+    bar_line,
+    book,
+    frame,
+    held,
+    screen_lines,
+    signal,
+)
 
+from mia.core.alert_file import NAME as ALERTS
+from mia.core.alert_file import AlertFile, AlertLevel
 from mia.core.frame import Frame, Links
 from mia.core.frame_memory import NAME, FrameReader
 from mia.errors import DataError
@@ -71,6 +84,74 @@ def test_the_first_screen_loads_without_fault_and_fits(tmp_path, look) -> None:
         assert page.evaluate(current) == "Overview"
         assert page.faults == []
         assert page.evaluate("document.documentElement.dataset.theme") == scheme
+
+
+def test_an_earlier_session_is_shown_on_demand_and_nothing_of_now_is_drawn_into_it(
+    tmp_path,
+) -> None:
+    earlier = 20260206
+    with (
+        Trader(tmp_path, wandering) as trader,
+        served_dashboard(tmp_path) as dashboard,
+        browser_page() as page,
+    ):
+        trader.shown.draw(screen_lines(40, seed=2), earlier)
+        trader.shown.draw(screen_lines(90))
+        open_page(page, dashboard)
+        until(page, "window.__mia.bars === 90 && window.__mia.forming")
+        now_equity = page.evaluate("window.__mia.equity")
+        page.get_by_label("Session that the charts show").select_option(str(earlier))
+        until(page, f"window.__mia.session === {earlier} && window.__mia.bars === 40")
+        ends = [line["mark"]["equity"] for line in screen_lines(40, seed=2) if "mark" in line][-1]
+        assert page.evaluate("window.__mia.equity") == ends != now_equity
+        assert "Fri 06 Feb" in page.evaluate(TEXT, "equity-sub")
+        assert "Fri 06 Feb" in page.inner_text("#orders-body")
+        assert page.evaluate("document.getElementById('page').dataset.past") == "true"
+        # Frames go on in the strip; the chart of the earlier session neither grows nor follows.
+        seen, forming = page.evaluate("[window.__mia.frames, JSON.stringify(window.__mia.forming)]")
+        trader.shown.draw([bar_line(90, LAST)])
+        until(page, f"window.__mia.frames > {seen + 8}")
+        assert page.evaluate("JSON.stringify(window.__mia.forming)") == forming
+        assert page.evaluate("window.__mia.bars") == 40
+        page.get_by_role("button", name="Back to now").click()
+        until(page, "window.__mia.bars === 91 && window.__mia.session === 20260209")
+        until(page, "document.getElementById('page').dataset.past === 'false'")
+        assert "Fri 06 Feb" not in page.inner_text("#orders-body")
+        assert page.faults == []
+
+
+def test_an_alert_of_another_day_says_which(tmp_path) -> None:
+    with (
+        Trader(tmp_path, wandering),
+        served_dashboard(tmp_path) as dashboard,
+        browser_page() as page,
+    ):
+        with closing(AlertFile(tmp_path / ALERTS, str, "trader")) as file:
+            assert file.write(AlertLevel.WARNING, "a", "Friday's", START - 3 * 86_400 * SECOND, 1)
+            assert file.write(AlertLevel.INFO, "b", "today's", START, 1)
+        open_page(page, dashboard)
+        until(page, "window.__mia.alerts === 2")
+        times = page.locator(".alert-time")
+        until(page, "document.querySelector('.alert-time').textContent === '11:00:00'")
+        assert times.nth(1).inner_text() == "Fri 11:00"
+        assert page.faults == []
+
+
+def test_without_a_trader_the_last_sessions_can_still_be_looked_at(tmp_path) -> None:
+    with (
+        ShownFrames(tmp_path) as shown,
+        served_dashboard(tmp_path) as dashboard,
+        browser_page(390, 844, "light") as page,
+    ):
+        shown.draw(screen_lines(40, seed=2), 20260206)
+        shown.draw(screen_lines(60))
+        open_page(page, dashboard)
+        until(page, "window.__mia.bars === 60")
+        page.get_by_role("button", name="dark", exact=False).click()
+        page.get_by_label("Session that the charts show").select_option("20260206")
+        until(page, "window.__mia.bars === 40")
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+        assert page.faults == []
 
 
 def test_charts_are_drawn_and_change(tmp_path) -> None:
@@ -384,8 +465,10 @@ def test_memory_does_not_grow_with_frames(tmp_path) -> None:
         session.send("HeapProfiler.enable")
         # Code is compiled and caches are filled in the first thousand.
         until(page, f"window.__mia.frames > {FRAMES // 3}", 600)
-        before = heap(session)
+        shown, before = page.evaluate("window.__mia.frames"), heap(session)
         until(page, f"window.__mia.frames > {FRAMES}", 3600)
         after = heap(session)
+        seen = page.evaluate("window.__mia.frames")
+        print(f"heap {before / 1e6:.2f} MB at {shown} frames, {after / 1e6:.2f} MB at {seen}")
         assert after < 1.1 * before
         assert page.faults == []

@@ -6,6 +6,7 @@ import { follow, keys, options } from "./chart_style.js";
 import { colours, fade } from "./colours.js";
 import { h } from "./dom.js";
 import { onSession, session } from "./session.js";
+import { sessionPicker } from "./session_picker.js";
 import { onUpdate } from "./feed.js";
 import * as fmt from "./format.js";
 
@@ -36,6 +37,7 @@ export function priceChart(body) {
   const zooms = h("div", { class: "zooms", role: "group", "aria-label": "Zoom" });
   const place = h("div", { class: "plot", id: "price-plot", role: "group", "aria-label": "Price chart. Arrow keys move, plus and minus zoom, End goes to the newest bar." });
   body.append(h("div", { class: "chart-head" }, legend, zooms), place);
+  document.getElementById("chart-sub").append(sessionPicker());
 
   const chart = createChart(place, options());
   const bars = chart.addCustomSeries(new Footprint(), { priceFormat: { type: "price", precision: 2, minMove: 0.25 }, priceLineVisible: true, lastValueVisible: true }, 0);
@@ -55,17 +57,18 @@ export function priceChart(body) {
 
   bars.applyOptions({ autoscaleInfoProvider: (original) => {
     const found = original();
-    const held = frame?.held;
+    const held = session.past ? null : frame?.held;
+    const newest = (session.past ? null : frame?.book.last) ?? session.bars.at(-1)?.c ?? null;
     const spacing = chart.timeScale().options().barSpacing;
-    if (found && spacing >= NUMBERS_FROM && frame) {
+    if (found && spacing >= NUMBERS_FROM && newest !== null) {
       // Numbers need room: as many prices as can be read, around the newest.
       const half = points(chart.panes()[0].getHeight() / 26);
-      const middle = points(frame.book.last ?? session.bars.at(-1)?.c ?? 0);
+      const middle = points(newest);
       return { priceRange: { minValue: middle - half, maxValue: middle + half } };
     }
-    if (!found || !held || frame.book.last === null) return found;
+    if (!found || !held || newest === null) return found;
     for (const price of [held.stop, held.target, held.entry]) {
-      if (price === null || Math.abs(price - frame.book.last) > NEAR) continue;
+      if (price === null || Math.abs(price - newest) > NEAR) continue;
       found.priceRange.minValue = Math.min(found.priceRange.minValue, fmt.points(price) - 1);
       found.priceRange.maxValue = Math.max(found.priceRange.maxValue, fmt.points(price) + 1);
     }
@@ -118,7 +121,7 @@ export function priceChart(body) {
 
   // The open bar, as far as frames have shown it: hollow, and replaced when it closes.
   function grow() {
-    const last = frame?.book.last;
+    const last = session.past ? null : frame?.book.last;
     const before = session.bars.at(-1);
     if (!before || last === null || last === undefined || frame.ts < before.t) return;
     if (forming === null) {
@@ -154,24 +157,34 @@ export function priceChart(body) {
     zooms.append(button);
   }
 
+  let fitted = null;
   onSession(() => {
-    const first = window.__mia.chart === undefined || window.__mia.chart.bars === 0;
     setAll();
-    if (first && session.bars.length) chart.timeScale().applyOptions({ barSpacing: CELLS_FROM + 12, rightOffsetPixels: 96 });
+    showLevels();
+    if (fitted === session.id || !session.bars.length) return;
+    fitted = session.id;
+    chart.timeScale().applyOptions({ barSpacing: CELLS_FROM + 12, rightOffsetPixels: 96 });
+    chart.timeScale().scrollToRealTime();
   });
   follow(chart, () => { setAll(); showLevels(); });
 
+  // Of an earlier session its last bar knows the levels; what is held now was not held then.
+  function levelsShown() {
+    if (!session.past) return frame?.book.last === null ? {} : (frame?.levels ?? {});
+    const { poc, vah, val } = session.bars.findLast((bar) => Number.isFinite(bar.poc)) ?? {};
+    return { poc, vah, val };
+  }
+
   function showLevels() {
-    const { levels, held } = frame;
-    for (const [name, title, tint, style] of LINES) {
-      const near = levels[name] !== null && frame.book.last !== null;
-      setLine(name, near ? levels[name] : null, title, tint, style, 1);
-    }
+    const levels = levelsShown();
+    for (const [name, title, tint, style] of LINES) setLine(name, levels[name], title, tint, style, 1);
+    const held = session.past ? null : frame?.held;
     const open = held && held.quantity !== 0;
     for (const [name, title, tint, style] of OWN) {
       setLine(`own-${name}`, open ? held[name] : null, `${title}`, tint, style, 2);
     }
-    profile.show(session.profile, levels);
+    const { vah = null, val = null } = levels;
+    profile.show(session.profile, { vah, val });
   }
 
   let shownLevels = "";

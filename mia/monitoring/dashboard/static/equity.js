@@ -5,6 +5,7 @@ import { colours, fade } from "./colours.js";
 import { h } from "./dom.js";
 import { onUpdate, put } from "./feed.js";
 import { onSession, session } from "./session.js";
+import { sessionName } from "./session_picker.js";
 import * as fmt from "./format.js";
 
 export function equityCard(body) {
@@ -37,19 +38,23 @@ export function equityCard(body) {
       return { time, value: value - best };
     }));
     if (points.length) delete place.dataset.empty;
-    else place.dataset.empty = "no decision in this session yet";
+    else place.dataset.empty = "grows at each close with a position";
     window.__mia.equity = points.length ? points.at(-1).value : null;
+    if (session.past) {
+      const value = points.at(-1)?.value ?? null;
+      put("equity-sub", value, value === null ? sessionName(session.id) : `${fmt.usd0(value)}, ${sessionName(session.id)}`);
+    }
     chart.timeScale().fitContent();
   }
 
   style();
-  place.dataset.empty = "no decision in this session yet";
+  place.dataset.empty = "grows at each close with a position";
   onSession(show);
   follow(chart, style);
   onUpdate((state) => {
-    if (!state.frame) return;
+    if (!state.frame || session.past) return;
     const { equity: now, equity_high: high, open_pnl: open } = state.frame.day;
     const fall = now + open - Math.max(high, now + open);
-    put("equity-sub", now + open, `${fmt.usd0(now + open)} now, ${fall < 0 ? `${fmt.usd0(-fall)} below the best` : "at its best"}`);
+    put("equity-sub", now + open, `${fmt.usd0(now + open)} now${fall < 0 ? ` (${fmt.usd0(fall)})` : ", its best"}`).title = "in brackets: below the best of the account";
   });
 }

@@ -25,6 +25,7 @@ export const percent = (x, n = 0) => (known(x) ? (100 * x).toFixed(n) + "%" : NO
 export const time = (ns) => (known(ns) ? clock.format(ns / 1e6) : NONE);
 export const hhmm = (ns) => (known(ns) ? minute.format(ns / 1e6) : NONE);
 export const date = (ns) => (known(ns) ? day.format(ns / 1e6) : NONE);
+export const weekday = (ns) => (known(ns) ? date(ns).slice(0, 3) : NONE);
 export const words = (code) => String(code ?? "").replaceAll("_", " ").toLowerCase();
 
 export function span(seconds) {

@@ -1,19 +1,29 @@
-// Bars, fills and marks of the session that runs, read on from where the last reading ended.
+// Bars, fills and marks of the newest session, or of an earlier one that was chosen; read on from
+// where the last reading ended.
 import { getJson, now, onUpdate } from "./feed.js";
 
 const MOST_BARS = 3000;
 const PAUSE_MS = 400;
 const listeners = new Set();
 
-export const session = { id: null, bars: [], fills: [], marks: [], profile: new Map(), version: 0 };
+// `past`: an earlier session is shown, which the newest frame says nothing of.
+export const session = { id: null, past: false, sessions: [], bars: [], fills: [], marks: [], profile: new Map(), version: 0 };
 let next = 0;
 let run = "";
 let busy = false;
 let due = 0;
+let chosen = null;
 
 export function onSession(act) {
   listeners.add(act);
   if (session.version) act(session);
+}
+
+// Shows an earlier session; null goes back to the newest and stays with it.
+export function choose(id) {
+  chosen = id === null || id === now.session ? null : id;
+  due = 0;
+  step();
 }
 
 function clear(id) {
@@ -44,16 +54,19 @@ async function read(id) {
   busy = true;
   try {
     if (id !== session.id) clear(id);
+    session.past = id === chosen;
     let found;
     do {
       found = await getJson(`/api/screen?session=${id}&from=${next}`);
       if (found.from < next) clear(id);
       found.rows.forEach(take);
       next = found.next;
+      session.sessions = found.sessions;
     } while (found.rows.length && found.next < found.size);
     if (session.marks.length > 4 * MOST_BARS) session.marks.splice(0, session.marks.length - 2 * MOST_BARS);
     if (session.fills.length > 2000) session.fills.splice(0, session.fills.length - 1000);
     session.version += 1;
+    window.__mia.session = session.id;
     window.__mia.bars = session.bars.length;
     window.__mia.fills = session.fills.length;
     for (const act of listeners) act(session);
@@ -65,12 +78,16 @@ async function read(id) {
   }
 }
 
-onUpdate(() => {
+function step() {
   if (now.frame && now.frame.run_id !== run && !busy) {
     // A new run may have begun its file anew.
     if (run) clear(null);
     run = now.frame.run_id;
   }
-  if (busy || performance.now() < due || now.session === null || now.session === undefined) return;
-  if (now.session !== session.id || now.screen !== next) read(now.session);
-});
+  const wanted = chosen ?? now.session;
+  if (busy || performance.now() < due || wanted === null || wanted === undefined) return;
+  // An earlier session is written no more.
+  if (wanted !== session.id || (chosen === null && now.screen !== next)) read(wanted);
+}
+
+onUpdate(step);

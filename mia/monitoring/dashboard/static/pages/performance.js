@@ -7,7 +7,13 @@ const side = (trade) => (trade.side > 0 ? "long" : "short");
 const r = (x) => (x === null ? fmt.NONE : `${fmt.signedDecimals(x, 2)} R`);
 const day = (ns) => fmt.date(ns);
 // The hour where all lies within a day, else the day.
-const scale = (points) => (fmt.date(points[0][0]) === fmt.date(points.at(-1)[0]) ? fmt.hhmm : fmt.date);
+const WEEK_NS = 6 * 86_400e9;
+const within = (points) => points.at(-1)[0] - points[0][0];
+const dayAndTime = (ns) => `${fmt.weekday(ns)} ${fmt.hhmm(ns)}`;
+const scale = (points) => {
+  if (fmt.date(points[0][0]) === fmt.date(points.at(-1)[0])) return fmt.hhmm;
+  return within(points) < WEEK_NS ? dayAndTime : fmt.date;
+};
 
 function chooser(data, choose) {
   const select = el("select", { id: "source", onchange: (event) => choose(event.target.value) },
