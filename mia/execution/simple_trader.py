@@ -135,9 +135,7 @@ class SimpleTrader(PositionKeeper):
             raise DataError(f"{block.contract}: {error}") from error
 
     def observe(self, block: Block) -> None:
-        """Take a block of the past: the state learns from it, nothing is decided or sent.
-
-        Only what is followed on paper goes on; the account and its facts see nothing of it.
+        """Take a block of the past: nothing is decided; what is followed on paper goes on.
 
         Raises
         ------
@@ -165,7 +163,7 @@ class SimpleTrader(PositionKeeper):
             raise DataError(f"{block.contract}: {error}") from error
         if n and isinstance(data, TradeBlock):
             self._last_price, self._last_ts = int(data.price[-1]), int(data.ts_event[-1])
-        elif n:
+        elif not isinstance(data, TradeBlock) and n:
             self._last_price, self._last_ts = int(data["close"][-1]), int(data["t_close"][-1])
 
     def _follow(self, block: TradeBlock | NDArray[np.void], start: int, stop: int) -> None:
