@@ -2,10 +2,16 @@ from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
+
+@disjoint_base
+class RowScore:
+    width: int
+    def score(self, row: NDArray[np.float64]) -> float: ...
+    def scores(self, rows: NDArray[np.float64], out: NDArray[np.float64]) -> None: ...
 
 @final
-class Trees:
-    width: int
+class Trees(RowScore):
     def __new__(
         cls,
         starts: NDArray[np.int64],
@@ -17,12 +23,9 @@ class Trees:
         baseline: float,
         width: int,
     ) -> Trees: ...
-    def score(self, row: NDArray[np.float64]) -> float: ...
-    def scores(self, rows: NDArray[np.float64], out: NDArray[np.float64]) -> None: ...
 
 @final
-class Linear:
-    width: int
+class Linear(RowScore):
     def __new__(
         cls,
         columns: NDArray[np.int32],
@@ -33,8 +36,6 @@ class Linear:
         intercept: float,
         width: int,
     ) -> Linear: ...
-    def score(self, row: NDArray[np.float64]) -> float: ...
-    def scores(self, rows: NDArray[np.float64], out: NDArray[np.float64]) -> None: ...
 
 @final
 class Calibration:

@@ -24,9 +24,45 @@ cdef inline double _logistic(double x) noexcept nogil:
     return 1.0 / (1.0 + exp(-x))
 
 
+cdef class RowScore:
+    """What gives a row a score, the log-odds of a classifier; made as `Trees` or `Linear`.
+
+    Attributes
+    ----------
+    width : int
+        Length of a row.
+    """
+
+    cdef readonly Py_ssize_t width
+
+    cdef double _score(self, const double* row) noexcept nogil:
+        return 0.0
+
+    def score(self, const double[::1] row not None):
+        """Return the log-odds of a row.
+
+        Raises
+        ------
+        ValueError
+            If the row has another length.
+        """
+        if row.shape[0] != self.width:
+            raise ValueError(f"row must have {self.width} values, had {row.shape[0]}")
+        return self._score(&row[0])
+
+    def scores(self, const double[:, ::1] rows not None, double[::1] out not None):
+        """Write the score of each row to `out`, without the GIL."""
+        cdef Py_ssize_t n = rows.shape[0], i
+        if rows.shape[1] != self.width or out.shape[0] != n:
+            raise ValueError(f"rows must have {self.width} values each, and out one per row")
+        with nogil:
+            for i in range(n):
+                out[i] = self._score(&rows[i, 0])
+
+
 @cython.final
-cdef class Trees:
-    """A sum of regression trees.
+cdef class Trees(RowScore):
+    """A sum of regression trees: baseline and leaves are summed in order.
 
     Parameters
     ----------
@@ -57,7 +93,6 @@ cdef class Trees:
     cdef int64_t* _starts
     cdef Py_ssize_t _trees
     cdef double _baseline
-    cdef readonly Py_ssize_t width
 
     def __cinit__(
         self,
@@ -131,30 +166,9 @@ cdef class Trees:
             total += node.value
         return total
 
-    def score(self, const double[::1] row not None):
-        """Return baseline and leaves summed in order, the log-odds of a classifier.
-
-        Raises
-        ------
-        ValueError
-            If the row has another length.
-        """
-        if row.shape[0] != self.width:
-            raise ValueError(f"row must have {self.width} values, had {row.shape[0]}")
-        return self._score(&row[0])
-
-    def scores(self, const double[:, ::1] rows not None, double[::1] out not None):
-        """Write the score of each row to `out`, without the GIL."""
-        cdef Py_ssize_t n = rows.shape[0], i
-        if rows.shape[1] != self.width or out.shape[0] != n:
-            raise ValueError(f"rows must have {self.width} values each, and out one per row")
-        with nogil:
-            for i in range(n):
-                out[i] = self._score(&rows[i, 0])
-
 
 @cython.final
-cdef class Linear:
+cdef class Linear(RowScore):
     """An intercept and a weighted sum of scaled values.
 
     Parameters
@@ -176,7 +190,6 @@ cdef class Linear:
     cdef int32_t[::1] _columns
     cdef double[::1] _weight, _centre, _scale, _missing
     cdef double _intercept
-    cdef readonly Py_ssize_t width
 
     def __cinit__(
         self,
@@ -219,27 +232,6 @@ cdef class Linear:
                 x = self._missing[k]
             total += self._weight[k] * ((x - self._centre[k]) / self._scale[k])
         return total
-
-    def score(self, const double[::1] row not None):
-        """Return the log-odds of a row.
-
-        Raises
-        ------
-        ValueError
-            If the row has another length.
-        """
-        if row.shape[0] != self.width:
-            raise ValueError(f"row must have {self.width} values, had {row.shape[0]}")
-        return self._score(&row[0])
-
-    def scores(self, const double[:, ::1] rows not None, double[::1] out not None):
-        """Write the score of each row to `out`, without the GIL."""
-        cdef Py_ssize_t n = rows.shape[0], i
-        if rows.shape[1] != self.width or out.shape[0] != n:
-            raise ValueError(f"rows must have {self.width} values each, and out one per row")
-        with nogil:
-            for i in range(n):
-                out[i] = self._score(&rows[i, 0])
 
 
 @cython.final

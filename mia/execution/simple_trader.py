@@ -29,7 +29,7 @@ from mia.features.context import context_of
 from mia.features.options_handover import SnapshotSource, give_options
 from mia.strategies.proposals import group
 from mia.strategies.session_facts import NewsWindow, SessionFacts, no_news_calendar
-from mia.strategies.session_hours import session_hours
+from mia.strategies.session_hours import SessionHours, session_hours
 from mia.strategies.signal_generator import SignalGenerator
 
 _SETUP = 0
@@ -135,7 +135,7 @@ class SimpleTrader(PositionKeeper):
             raise DataError(f"{block.contract}: {error}") from error
 
     def observe(self, block: Block) -> None:
-        """Take a block of the past: the state learns from it, nothing is decided or matched.
+        """Take a block of the past: nothing is decided; what is followed on paper goes on.
 
         Raises
         ------
@@ -148,37 +148,40 @@ class SimpleTrader(PositionKeeper):
                 self._change_contract(block.contract)
             if self._options is not None:
                 give_options(state, self._options, block)
-            state.wake = 0
-            if isinstance(block, TradeBlock):
-                self._observe_trades(block)
-            else:
-                self._observe_bars(bars_of(block))
+            data = block if isinstance(block, TradeBlock) else bars_of(block)
+            start, n = 0, len(data)
+            while start < n:
+                state.wake = _CLOSE_EVENT if self._refused else 0
+                if isinstance(data, TradeBlock):
+                    columns = (data.ts_event, data.price, data.size, data.aggressor_side)
+                    stop = state.advance(*columns, start)
+                else:
+                    stop = state.advance_bars(data, start)
+                self._follow(data, start, stop)
+                start = stop
         except ValueError as error:
             raise DataError(f"{block.contract}: {error}") from error
+        if n and isinstance(data, TradeBlock):
+            self._last_price, self._last_ts = int(data.price[-1]), int(data.ts_event[-1])
+        elif not isinstance(data, TradeBlock) and n:
+            self._last_price, self._last_ts = int(data["close"][-1]), int(data["t_close"][-1])
 
-    def _observe_trades(self, block: TradeBlock) -> None:
-        state = self.state
-        columns = (block.ts_event, block.price, block.size, block.aggressor_side)
-        start, n = 0, len(block)
-        while start < n:
-            start = state.advance(*columns, start)
-            self._take_rows()
-        if n:
-            self._last_price = int(block.price[-1])
-            self._last_ts = int(block.ts_event[-1])
+    def _follow(self, block: TradeBlock | NDArray[np.void], start: int, stop: int) -> None:
+        """Let what is followed on paper see the past, and keep the rows."""
+        state, refused = self.state, self._refused
+        if refused:
+            refused.match(block, start, stop)
+            if state.events & _CLOSE_EVENT and (row := state.newest) is not None:
+                context = context_of(row, self.contract, self.vix.at(row["bar"]["t_close"]))
+                refused.at_close(context, SessionFacts(self._hours(context)))
+        if state.events & market_state.ROWS:
+            self.sink.publish("rows", state.take_rows())
 
-    def _observe_bars(self, bars: NDArray[np.void]) -> None:
-        start, n = 0, len(bars)
-        while start < n:
-            start = self.state.advance_bars(bars, start)
-            self._take_rows()
-        if n:
-            self._last_price = int(bars["close"][-1])
-            self._last_ts = int(bars["t_close"][-1])
-
-    def _take_rows(self) -> None:
-        if self.state.events & market_state.ROWS:
-            self.sink.publish("rows", self.state.take_rows())
+    def mark_gap(self, since: int, until: int) -> None:
+        """Learn that nothing will be known of [since, until), ns UTC."""
+        self.state.mark_gap(since, until)
+        if self._refused:
+            self._refused.give_up(until)
 
     def _wake(self) -> int:
         """Return what to stop at: every close while something is managed, else setups."""
@@ -319,12 +322,14 @@ class SimpleTrader(PositionKeeper):
         if events & market_state.ROWS:
             self.sink.publish("rows", self.state.take_rows())
 
+    def _hours(self, context: Context) -> SessionHours:
+        sid, close = context.session_id, context.t_rth_close
+        return session_hours(sid, self.limits, self._end_min, close)
+
     def _session_facts(self, context: Context) -> SessionFacts:
         facts = self._facts
         if facts is None or facts.hours.session_id != context.session_id:
-            hours = session_hours(
-                context.session_id, self.limits, self._end_min, context.t_rth_close
-            )
+            hours = self._hours(context)
             if facts is None:
                 facts = SessionFacts(hours, news_window=self._news_window)
                 if self._remembered is not None:

@@ -250,17 +250,18 @@ def read_snapshots(folder: Path) -> LabelledTrades:
             "features": [0.0 if values[n] is None else values[n] for n in FEATURE_NAMES],
             "valid": [n not in invalid and values[n] is not None for n in FEATURE_NAMES],
         }
-    pairs = []
+    pairs: dict[str, tuple[Row, Row, bool]] = {}
     for kind, paper in (("final_result", False), ("refused_result", True)):
         for record in _lines(folder, kind):
             decision = decisions.get(record["trade_id"])
             if decision is not None:
-                pairs.append((decision, record["result"], paper))
-    return labelled_trades(pairs)
+                # A result is told again by a run that cannot know whether it was written.
+                pairs[record["trade_id"]] = (decision, record["result"], paper)
+    return labelled_trades(pairs.values())
 
 
 def _lines(folder: Path, kind: str) -> Iterator[dict[str, Any]]:
-    """Yield records of a kind, each trade's last one only once."""
+    """Yield the whole records of a kind, in order."""
     for path in sorted(folder.glob(f"*_{kind}.jsonl")):
         try:
             text = path.read_bytes()

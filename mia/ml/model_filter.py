@@ -156,15 +156,16 @@ class ModelFilter:
         """Take what the cycle tells: sessions, decisions, and results."""
         if topic == "session":
             self.reload()
-        elif topic == "decision" and self._gate_score is not None:
+        elif topic == "decision":
             assert isinstance(event, Decision)
-            self._remember(event)
+            self.remember(event)
         elif topic in ("closed", "followed") and self._gate_score is not None:
             assert isinstance(event, ClosedTrade)
             self._take_result(event)
 
-    def _remember(self, decision: Decision) -> None:
-        if decision.ts <= self.current.gate_since:
+    def remember(self, decision: Decision) -> None:
+        """Keep a decision, to judge the model by what becomes of it; an earlier run's as well."""
+        if self._gate_score is None or decision.ts <= self.current.gate_since:
             return
         gate = next((g for g in decision.gates if g.code.value == "MODEL" and g.known), None)
         if gate is not None:

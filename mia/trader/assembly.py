@@ -16,6 +16,7 @@ from mia.config.instruments import INSTRUMENTS, TICK
 from mia.config.settings import LIMIT_NAMES, LoadedSettings
 from mia.core import sessions
 from mia.core.base_types import TradingMode
+from mia.core.event_bus import ALL
 from mia.data.feed_gate import FeedGate
 from mia.data.journal import Journal
 from mia.data.live_ticks import TickGate
@@ -28,6 +29,7 @@ from mia.execution.ibkr_broker import IbkrBroker
 from mia.execution.kill_commands import KillCommands, KillStore
 from mia.execution.last_gate import LastGate
 from mia.execution.live.links import SessionOptions
+from mia.execution.live.paper_recovery import PaperJournal, Unfinished, unfinished
 from mia.execution.live.recovery import KIND, CycleJournal, restore_cycle
 from mia.execution.live.session import LiveSession
 from mia.execution.live.world_facts import WorldFacts
@@ -135,6 +137,7 @@ class Assembly:
                 refit = ModelRefit(directory.path, command, self._keep_model)
                 bus.subscribe("beat", refit.publish, "refit")
                 stack.callback(refit.close)
+        followed = None if self.model is None else followed_on_paper(plan, bus)
         self.trader = SimpleTrader(
             state,
             broker,
@@ -144,7 +147,7 @@ class Assembly:
             vix=self.vix,
             news_window=news_windows(settings.live.history),
             model=self.model,
-            refused=None if self.model is None else followed_on_paper(plan, bus),
+            refused=followed,
             options=None if self.chains is None else self.chains.snapshots,
         )
         self.book: BookFeed | None = None
@@ -159,6 +162,13 @@ class Assembly:
         self.commands.start(now)
         self._restore(manager, broker, events)
         cycle.trader = self.trader
+        left = Unfinished([], [])
+        if self.model is not None and followed is not None:
+            left = unfinished((ts, kind, payload) for _, ts, kind, payload in events)
+            bus.subscribe(ALL, PaperJournal(journal.append, self.clock.now).publish, "paper")
+            followed.resume(left.begun)
+            for decision, _ in left.begun:
+                self.model.remember(decision)
         gate_of = FeedGate if settings.feed in OWN_FEEDS else TickGate
         ticks = gate_of(
             self.clock,
@@ -187,6 +197,8 @@ class Assembly:
         about = {"configuration": configuration_hash(loaded), "code": mia.__version__}
         stack.callback(attach_observers(bus, directory.path, about, lambda: (ticks.bid, ticks.ask)))
         journal.start_run(configuration_hash(loaded), mia.__version__)
+        for trade in left.told:
+            bus.publish("followed", trade)
         note_limits(directory.path, loaded, self.clock.now())
         past = [(kind, payload) for _, _, kind, payload in events]
         self.screen = show_run(

@@ -174,3 +174,27 @@ def test_a_trader_never_imports_scikit_learn():
     )
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == "[]"
+
+
+def worlds(kind, n=700, seed=3):
+    """Make trades that win by a sum of two inputs, or by their product, which no line sees."""
+    data = labelled(n, 1.2, seed=seed)
+    if kind == "product":
+        rng = np.random.default_rng(seed + 1)
+        odds = 2.5 * np.sign(data.x[:, 0] * data.x[:, 16])
+        wins = rng.random(n) < 1.0 / (1.0 + np.exp(-odds))
+        data.r[:] = np.where(wins, 1.4, -1.1)
+    return data
+
+
+@pytest.mark.parametrize(("kind", "family"), [("sum", "logistic"), ("product", "boosted")])
+def test_trees_are_chosen_only_where_they_beat_the_logistic_model(kind, family):
+    _, facts = training.train(worlds(kind), ("logistic", "boosted"))
+    assert facts["family"] == family
+    assert facts["tests"]["boosted"]["passed"]
+    assert facts["tests"]["boosted_against_logistic"]["passed"] is (family == "boosted")
+
+
+def test_trees_below_their_least_number_of_trades_are_not_tried():
+    _, facts = training.train(worlds("product", 300), ("logistic", "boosted"))
+    assert (facts["family"], set(facts["tests"])) == ("logistic", {"logistic"})

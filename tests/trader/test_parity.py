@@ -12,15 +12,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from live_runs import Market, Outcome, Request, backtest, live_run
+from labelled import labelled
+from live_runs import Market, NotedBroker, Outcome, Request, backtest, live_run
+from run_samples import easy
 
+from mia.backtest import Backtest, Inputs
 from mia.config.instruments import TICK
-from mia.core.base_types import ExitReason, OrderRole, OrderType
+from mia.core.base_types import ExitReason, OrderRole, OrderType, Reason
 from mia.core.broker_types import LinkState
 from mia.core.sessions import SECOND
 from mia.core.trading_types import Decision, Fill
 from mia.execution.kill_switch import Rule
 from mia.gateway.protocol.place_order import PlaceOrder
+from mia.ml import life
+from mia.ml.dataset import of_objects, read_snapshots
+from mia.ml.registry import Current, Registry
+from mia.performance.recorder import RunRecord
 
 BUSY = Market(4, 3, 20_000)
 QUIET = Market(11, 3, 6_000)
@@ -179,3 +186,44 @@ def test_a_disconnect_while_flat_and_the_market_stands_still_changes_nothing(
     ready = [which for which, state, _ in found.links if state is LinkState.READY]
     assert Counter(ready) == {"market": 2, "orders": 2}
     assert_same(found, expected)
+
+
+def decide_by_model(folder: Path) -> None:
+    """Let a model decide that takes some proposals of the market and refuses others."""
+    registry = Registry(folder)
+    life.live_through(registry, labelled(150, 0.8, seed=4), 100)
+    name = registry.current().shadow
+    registry.activate(Current(gate=name), "PROMOTED", 1)
+
+
+def backtest_with(models: Path) -> Outcome:
+    record = RunRecord()
+    trader = Backtest(easy(), BUSY.tape, Inputs(models=models)).make_trader(record)
+    noted = NotedBroker(trader)
+    for block in BUSY.tape.blocks():
+        trader.run(block)
+    return Outcome(record, noted.requests, trader)
+
+
+@pytest.mark.slow
+def test_a_model_that_decides_takes_and_refuses_live_what_it_does_in_a_backtest(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "state").mkdir(mode=0o700)
+    decide_by_model(tmp_path / "state")
+    models = tmp_path / "models_of_the_backtest"
+    decide_by_model(models)
+    expected = backtest_with(models)
+    told = Counter(d.reason for d in expected.record.decisions)
+    assert told[Reason.MODEL] >= 3, told
+    assert len(expected.record.trades) >= 3
+    assert len(expected.record.followed) >= 2
+    found = live_run(tmp_path, BUSY, "--by-minute")
+    assert_same(found, expected)
+    assert [wire_order(order) for order in found.placed] == wire_orders(expected.requests)
+    assert found.record.followed == expected.record.followed
+    written = read_snapshots(tmp_path / "state" / "snapshots")
+    record = expected.record
+    assert written.paper.sum() == len(record.followed)
+    known = of_objects(record.decisions, record.trades, record.followed)
+    assert written.x.tobytes() == known.x.tobytes()

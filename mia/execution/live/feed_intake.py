@@ -219,7 +219,7 @@ class FeedIntake:
             self._name,
             (hole.until - hole.since) / SECOND,
         )
-        self._session.trader.state.mark_gap(hole.since, hole.until)
+        self._session.trader.mark_gap(hole.since, hole.until)
         self.holes += 1
         self._session.tell("hole", hole)
 

@@ -41,12 +41,29 @@ class _Grounds(msgspec.Struct):
     context: Context
 
 
+def grounds_to_text(decision: Decision, context: Context) -> str:
+    """Return a decision and the close that it was taken at, for the journal."""
+    packed = msgspec.msgpack.encode(_Grounds(decision, context))
+    return base64.b64encode(packed).decode("ascii")
+
+
+def grounds_from_text(text: str) -> tuple[Decision, Context]:
+    """Take back what `grounds_to_text` returned.
+
+    Raises
+    ------
+    ValueError, msgspec.MsgspecError
+        If it is damaged.
+    """
+    grounds = msgspec.msgpack.decode(base64.b64decode(text), type=_Grounds)
+    return grounds.decision, grounds.context
+
+
 def position_to_dict(position: Position) -> dict[str, Any]:
     """Return a position as plain values, for the journal."""
-    grounds = msgspec.msgpack.encode(_Grounds(position.decision, position.context))
     return {
         "trade_id": position.trade_id,
-        "grounds": base64.b64encode(grounds).decode("ascii"),
+        "grounds": grounds_to_text(position.decision, position.context),
         "tick_value": position.tick_value,
         "bars_left": position.bars_left,
         "exit_reason": None if position.exit_reason is None else position.exit_reason.value,
@@ -64,11 +81,11 @@ def position_from_dict(state: Mapping[str, Any]) -> Position:
         If a field is missing or malformed.
     """
     try:
-        grounds = msgspec.msgpack.decode(base64.b64decode(state["grounds"]), type=_Grounds)
+        decision, context = grounds_from_text(state["grounds"])
         position = Position(
             str(state["trade_id"]),
-            grounds.decision,
-            grounds.context,
+            decision,
+            context,
             float(state["tick_value"]),
             int(state["bars_left"]),
         )

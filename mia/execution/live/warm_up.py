@@ -119,6 +119,6 @@ def repair(
 def _mark(trader: SimpleTrader, holes: list[Hole], ts: int) -> list[Hole]:
     """Tell the state of the holes that begin before `ts`; return the others."""
     while holes and holes[0].since < ts:
-        trader.state.mark_gap(holes[0].since, holes[0].until)
+        trader.mark_gap(holes[0].since, holes[0].until)
         holes = holes[1:]
     return holes

@@ -114,9 +114,11 @@ def test_no_more_than_eight_are_followed_at_a_time():
     only = [
         d for d in record.decisions if [g.code for g in d.gates if not g.passed] == [Reason.MODEL]
     ]
-    for decision in only[:1] * (MOST + 2):
-        refused.follow(decision, context)
+    for k in range(MOST + 2):
+        refused.follow(replace(only[0], ts=only[0].ts + k * 60_000_000_000), context)
     assert refused.passed_over == 2
+    refused.follow(replace(only[0]), context)
+    assert refused.passed_over == 2, "what is followed already is not another"
 
 
 def test_a_run_without_a_model_follows_nothing():
