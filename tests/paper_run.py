@@ -10,13 +10,13 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from mia.execution.paper_recovery import PaperJournal, Unfinished, unfinished
 from run_samples import easy, market, resliced
 
 from mia.core.base_types import Block
 from mia.core.event_bus import ALL, EventBus
 from mia.data.journal import Journal
 from mia.execution.assembly import fit_settings, followed_on_paper, market_state, simulated_broker
+from mia.execution.live.paper_recovery import PaperJournal, Unfinished, unfinished
 from mia.execution.simple_trader import SimpleTrader
 from mia.performance.recorder import RunRecord
 

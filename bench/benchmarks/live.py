@@ -197,6 +197,7 @@ class Spans:
                 self.spent[name] = self.spent.get(name, 0) + end - start
                 if ends:
                     self.kept.append({**self.spent, "all": end - self.began})
+                    self.spent = {}
 
         setattr(owner, attribute, timed)
 

@@ -8,16 +8,16 @@ import sys
 from pathlib import Path
 
 import pytest
-from mia.execution.paper_recovery import KIND, UNWRITTEN_NS, unfinished
 from paper_run import TAPE, PaperRun, open_journal
 from run_samples import part
 
 from mia.data.snapshot_files import SnapshotWriter
+from mia.execution.live.paper_recovery import KIND, UNWRITTEN_NS, unfinished
 from mia.execution.position.refused_trades import UNSEEN
 from mia.execution.trade_snapshotter import TradeSnapshotter
 from mia.ml.dataset import read_snapshots
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -151,7 +151,7 @@ class _Event:
 
 def _events(run: PaperRun):
     """Return what the journal of a run was told, as it would be read."""
-    from mia.execution.paper_recovery import PaperJournal
+    from mia.execution.live.paper_recovery import PaperJournal
 
     found = []
     now = iter(range(0, 10**15, 60_000_000_000))
