@@ -155,6 +155,8 @@ def test_options_show_levels_of_the_chain_and_of_the_trader(chromium, full):
         text = tab.page.inner_text("#page")
         assert f"{found['call_wall']:,.0f}" in text
         shown = frame().levels
+        # The chain is asked for; the trader's levels come with its next frame.
+        tab.until("document.querySelector('#level-gamma_flip').innerText !== '–'")
         assert tab.page.inner_text("#level-gamma_flip") == f"{shown.gamma_flip / 4:.2f}"
         assert tab.page.inner_text("#level-call_wall") == f"{shown.call_wall / 4:.2f}"
         assert tab.evaluate("document.querySelectorAll('.plot .level.flip').length") == 2
