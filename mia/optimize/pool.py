@@ -21,6 +21,8 @@ AT_LEAST_SECONDS = 1.0
 
 WATCH_SECONDS = 1.0
 CONNECT_SECONDS = 15.0
+WORKERS_SECONDS = 60.0
+"""How long a cluster may take to have two cores: with one, joblib would run every task here."""
 SILENCE_SECONDS = 3600.0
 """How long one call may take on a cluster: joblib tells nobody of a task that Dask gave up."""
 RESTARTS = 3
@@ -61,7 +63,7 @@ class Pool:
     ConfigError
         If Dask is not installed, or `tls` and the address do not go together.
     MiaError
-        If there is no scheduler at the address.
+        If there is no scheduler at the address, or its workers have less than two cores.
     """
 
     def __init__(self, jobs: int, cluster: str | None = None, tls: Tls | None = None) -> None:
@@ -234,4 +236,16 @@ def _client(address: str, tls: Tls | None) -> Iterator[None]:
             "`dask scheduler`, see docs/scaling.md"
         ) from None
     with client:
+        _wait_for_cores(client, address)
         yield
+
+
+def _wait_for_cores(client: Any, address: str) -> None:
+    until = time.monotonic() + WORKERS_SECONDS
+    while (cores := sum(client.ncores().values())) < 2:
+        if time.monotonic() > until:
+            raise MiaError(
+                f"the workers of {address} have {cores} cores, and two are the least: start more "
+                "with `dask worker`, or leave out --cluster"
+            )
+        time.sleep(0.1)

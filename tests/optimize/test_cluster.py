@@ -15,7 +15,7 @@ from mia.errors import ConfigError, MiaError
 from mia.optimize import pool
 from mia.optimize.pool import Pool, Tls
 
-pytest.importorskip("distributed")
+Client = pytest.importorskip("distributed").Client
 pytestmark = pytest.mark.slow
 
 
@@ -77,6 +77,12 @@ def cluster(folder, scheme, workers, *security):
         yield address, started
 
 
+def wait_for_workers(address, count):
+    """The cluster is as large as it will be, so that each worker gets some of the work."""
+    with Client(address, timeout=30, set_as_default=False) as client:
+        client.wait_for_workers(count, timeout=90)
+
+
 def outcomes(path):
     with sqlite3.connect(path) as db:
         return dict(db.execute("SELECT key, outcome FROM tasks WHERE state = 'done'"))
@@ -93,6 +99,7 @@ def test_a_cluster_yields_the_bits_of_one_process_though_a_worker_is_killed(tmp_
     there.mkdir()
     alone = run(here, trials=5)
     with cluster(tmp_path, "tcp", 3) as (address, workers):
+        wait_for_workers(address, 3)
         killed = []
 
         def kill_one(done, total):
@@ -131,11 +138,20 @@ def test_a_cluster_with_certificates_takes_who_has_one_and_nobody_else(tmp_path)
     security = (
         "--tls-ca-file", str(tls.ca), "--tls-cert", str(tls.cert), "--tls-key", str(tls.key),
     )  # fmt: skip
-    with cluster(tmp_path, "tls", 1, *security) as (address, _):
+    with cluster(tmp_path, "tls", 2, *security) as (address, _):
         with pytest.raises(MiaError, match="no Dask scheduler answers"):
             Pool(1, address.replace("tls", "tcp"))
         found = run(tmp_path, trials=1, cluster=address, tls=tls)
     assert found.ran == 8
+
+
+def test_a_cluster_of_one_core_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(pool, "WORKERS_SECONDS", 5.0)
+    with (
+        cluster(tmp_path, "tcp", 1) as (address, _),
+        pytest.raises(MiaError, match="two are the least"),
+    ):
+        Pool(1, address)
 
 
 def test_a_scheduler_that_is_not_there_is_named(tmp_path, monkeypatch):
