@@ -19,7 +19,8 @@ from mia.data.journal_disk import sync_directory
 from mia.data.quality import Gap
 from mia.data.raw import ImportSource, RawTrades, SourceFormat, TradeFlag
 from mia.data.schema import TICKS, day_path, read_facts
-from mia.data.segments import DONE, OPEN, Batch, GapMark, Note, Segment, read_segment
+from mia.data.segment_frames import DONE, OPEN, Batch, GapMark, Note
+from mia.data.segments import Segment, read_segment
 from mia.data.store import Store, UnusableRowsError
 from mia.errors import DataError
 

@@ -17,7 +17,8 @@ from mia.core.sierra_connector import find_scid
 from mia.data.collected_holes import OpenHole, chosen, joined, missing, open_holes, span_of
 from mia.data.collector import Collector, segments_of
 from mia.data.ibkr_trades import IbkrTrades
-from mia.data.segments import OPEN, Fill, read_segment
+from mia.data.segment_frames import OPEN, Fill
+from mia.data.segments import read_segment
 from mia.errors import BrokerError, DataError
 
 SETTLED_S = 3.0

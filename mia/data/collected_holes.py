@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from mia.core import sessions
 from mia.core.base_types import TradeBlock
-from mia.data.segments import Batch, Fill, GapMark, Segment, SegmentHead
+from mia.data.segment_frames import Batch, Fill, GapMark, SegmentHead
+from mia.data.segments import Segment
 
 SECOND_NS = 1_000_000_000
 OpenEnds = tuple[int, int]

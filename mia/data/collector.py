@@ -22,16 +22,8 @@ from mia.core.market_feed import FeedNotice, FeedNoticeKind
 from mia.core.protocols import Clock
 from mia.data.files import writing
 from mia.data.process_lock import ProcessLock
-from mia.data.segments import (
-    DONE,
-    OPEN,
-    Fill,
-    GapMark,
-    Note,
-    SegmentHead,
-    SegmentWriter,
-    read_segment,
-)
+from mia.data.segment_frames import DONE, OPEN, Fill, GapMark, Note, SegmentHead
+from mia.data.segments import SegmentWriter, read_segment
 from mia.errors import DataError
 
 FOLDER = "collecting"

@@ -25,7 +25,8 @@ from mia.data.collecting import Feed, collect
 from mia.data.collector import Collector, segments_of
 from mia.data.raw import TradeFlag
 from mia.data.schema import TICKS, day_path, read_columns
-from mia.data.segments import Fill, read_segment
+from mia.data.segment_frames import Fill
+from mia.data.segments import read_segment
 from mia.data.store import Store
 from mia.errors import DataError
 

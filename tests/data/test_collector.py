@@ -25,15 +25,8 @@ from mia.data.collecting import collect
 from mia.data.collector import Collector, DiskGuard, DiskNearlyFullError, segments_of
 from mia.data.raw import ImportSource, RawTrades, SourceFormat, TradeFlag
 from mia.data.schema import TICKS, day_path, read_columns
-from mia.data.segments import (
-    DONE,
-    OPEN,
-    Fill,
-    GapMark,
-    SegmentHead,
-    SegmentWriter,
-    read_segment,
-)
+from mia.data.segment_frames import DONE, OPEN, Fill, GapMark, SegmentHead
+from mia.data.segments import SegmentWriter, read_segment
 from mia.data.store import Store
 from mia.data.tape import synthetic_tape
 from mia.data.wire_tape import as_wire
