@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from mia.data.journal import Journal
+from mia.data.state_files import JOURNAL
 from mia.errors import JournalError
-from mia.performance.account import is_state_directory, read_account
+from mia.performance.account import CYCLE, is_state_directory, read_account
 from mia.performance.stored_run import read_run
 
 ROOT = Path(__file__).parent.parent.parent
@@ -77,3 +79,20 @@ def test_a_folder_without_a_journal_is_no_account(tmp_path):
     assert not is_state_directory(tmp_path)
     with pytest.raises(JournalError, match="journal"):
         read_account(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("after", "day", "start"), [("closed", -50.0, 10_050.0), ("sent", 7.0, 10_000.0)]
+)
+def test_equity_begins_before_the_trade_that_the_first_event_closes(tmp_path, after, day, start):
+    risk = {"equity": 10_000.0, "day_pnl": day, "session_id": 20251118}
+    at = 1_763_478_000_000_000_000
+    with Journal.open(tmp_path / JOURNAL, clock=lambda: at) as journal:
+        journal.start_run("0" * 64, "0.1")
+        journal.append(CYCLE, {"after": after, "risk": risk}, ts=at)
+        later = risk | {"equity": 10_100.0}
+        journal.append(CYCLE, {"after": "closed", "risk": later}, ts=at + 1)
+    account = read_account(tmp_path)
+    assert account.start_equity == start
+    assert account.summary["journal"]["equity_change_usd"] == 10_100.0 - start
+    assert account.summary["journal"]["closed_trades"] == 1 + (after == "closed")
