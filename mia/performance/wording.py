@@ -235,7 +235,8 @@ def _costs(summary: Mapping[str, Any]) -> list[Remark]:
 
 def _conditions(summary: Mapping[str, Any]) -> list[Remark]:
     said = []
-    if summary.get("source_kind") == "synthetic":
+    # What is traded over the wire is "synthetic, as wire".
+    if str(summary.get("source_kind", "")).startswith("synthetic"):
         text = (
             "The market was synthetic: this run tests the program, and says nothing about trading."
         )

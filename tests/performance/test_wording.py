@@ -79,6 +79,7 @@ def test_nothing_is_good_about_a_run_without_trades():
     ("changed", "words"),
     [
         ({"source_kind": "synthetic"}, "The market was synthetic"),
+        ({"source_kind": "synthetic, as wire"}, "The market was synthetic"),
         ({"open_at_end": True}, "it is in no figure"),
         ({"vix_known": False, "calendar_known": False}, "the VIX or the economic calendar"),
     ],
