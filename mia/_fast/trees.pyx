@@ -35,6 +35,10 @@ cdef class RowScore:
 
     cdef readonly Py_ssize_t width
 
+    def __cinit__(self, *_, **__):
+        if type(self) is RowScore:
+            raise TypeError("a score is made as Trees or Linear")
+
     cdef double _score(self, const double* row) noexcept nogil:
         return 0.0
 

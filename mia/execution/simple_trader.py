@@ -161,9 +161,11 @@ class SimpleTrader(PositionKeeper):
                 start = stop
         except ValueError as error:
             raise DataError(f"{block.contract}: {error}") from error
-        if n and isinstance(data, TradeBlock):
+        if not n:
+            return
+        if isinstance(data, TradeBlock):
             self._last_price, self._last_ts = int(data.price[-1]), int(data.ts_event[-1])
-        elif not isinstance(data, TradeBlock) and n:
+        else:
             self._last_price, self._last_ts = int(data["close"][-1]), int(data["t_close"][-1])
 
     def _follow(self, block: TradeBlock | NDArray[np.void], start: int, stop: int) -> None:

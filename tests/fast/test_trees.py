@@ -208,3 +208,8 @@ def test_linear_scores_and_calibration_equal_the_twin(data):
 def test_knots_out_of_order_are_refused(x, y):
     with pytest.raises(ValueError, match="knot"):
         trees.Calibration(1.0, 0.0, np.array(x, float), np.array(y, float))
+
+
+def test_a_score_that_is_neither_of_trees_nor_linear_cannot_be_made():
+    with pytest.raises(TypeError, match="made as Trees or Linear"):
+        trees.RowScore()

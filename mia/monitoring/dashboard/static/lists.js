@@ -33,7 +33,8 @@ export function ordersCard(body) {
   onSession(({ id, past, fills: found, version }) => {
     filled.querySelector("th").textContent = past ? sessionName(id) : "Filled";
     rows(fills, String(version), () => (found.length ? found.slice(-100).reverse().map((fill) => h("tr", { title: fill.trade_id },
-    h("td", {}, fmt.time(fill.t)), side(fill.side), h("td", { class: "num" }, fill.quantity), h("td", { class: "num" }, fmt.price(fill.price)), h("td", {}, fmt.words(fill.role)))) : none("no fill in this session", 5)));
+      h("td", {}, fmt.time(fill.t)), side(fill.side), h("td", { class: "num" }, fill.quantity), h("td", { class: "num" }, fmt.price(fill.price)),
+      h("td", {}, fmt.words(fill.role)))) : none("no fill in this session", 5)));
   });
   rows(fills, "none", () => none("no fill in this session", 5));
 }
