@@ -142,6 +142,19 @@ def test_a_watchdog_that_dies_is_replaced_at_once_and_one_that_hangs_is_told(sta
     wait(lambda: one._process.poll() is not None)
 
 
+@pytest.mark.parametrize(("age", "keys"), [(3.0, []), (4.0, ["watchdog:hangs"])])
+def test_a_watchdog_hangs_from_three_and_a_half_seconds_on(state, age, keys) -> None:
+    lock = ProcessLock(state / LOCK)
+    lock.acquire("test")
+    one, told = keeper(state, "pass")
+    beat = time.monotonic_ns() - int(age * 1e9)
+    (state / "watch.beat").write_text(f"{beat:020d}\n")
+    for second in (100.0, 101.0, 102.0, 103.0):
+        one.look(second)
+    assert [key for _, key, _ in told] == keys
+    lock.release()
+
+
 def test_a_watchdog_that_stood_still_with_the_whole_machine_does_not_hang(state) -> None:
     """A sign of life is old because the one who looks has slept as long as the watchdog."""
     lock = ProcessLock(state / LOCK)

@@ -9,6 +9,7 @@ same trades, while the cycle learns the past. What was not seen whole is given u
 a label that was guessed is worse than none.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
@@ -27,9 +28,10 @@ from mia.execution.position.open_position import Position, trade_id
 from mia.execution.position.position_keeper import PositionKeeper
 from mia.strategies.session_facts import SessionFacts
 
+log = logging.getLogger(__name__)
+
 MOST = 8
 """Proposals followed at a time; a later one is not followed, and counted."""
-
 
 UNFILLED, FAILED, UNSEEN = "unfilled", "failed", "unseen"
 """Why nothing came of what was followed."""
@@ -212,10 +214,12 @@ class RefusedTrades:
         for keeper in self._keepers:
             try:
                 act(keeper)
-            except Exception:
+            except Exception as error:
                 # What is followed on paper must never stop what is traded.
                 if keeper.position is not None:
-                    self._end(keeper.position.trade_id, FAILED)
+                    name = keeper.position.trade_id
+                    log.warning("%s is followed on paper no more: %r", name, error)
+                    self._end(name, FAILED)
                 keeper.position = None
             if keeper.position is not None:
                 kept.append(keeper)

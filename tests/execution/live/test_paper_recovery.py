@@ -12,8 +12,8 @@ from paper_run import TAPE, PaperRun, open_journal
 from run_samples import part
 
 from mia.data.snapshot_files import SnapshotWriter
-from mia.execution.live.paper_recovery import KIND, UNWRITTEN_NS, unfinished
-from mia.execution.position.refused_trades import UNSEEN
+from mia.execution.live.paper_recovery import KIND, UNWRITTEN_NS, PaperJournal, unfinished
+from mia.execution.position.refused_trades import FAILED, UNFILLED, UNSEEN
 from mia.execution.trade_snapshotter import TradeSnapshotter
 from mia.ml.dataset import read_snapshots
 
@@ -97,6 +97,13 @@ def test_a_hole_in_the_market_gives_up_what_it_touches_and_says_so(tmp_path, who
     run.journal.close()
 
 
+def test_only_what_was_given_up_is_a_warning(whole, caplog):
+    paper = PaperJournal(lambda kind, payload, ts: 0, lambda: 0)
+    for why in (UNFILLED, FAILED, UNSEEN):
+        paper.publish("unfollowed", (f"trade {why}", why))
+    assert [record.getMessage()[:12] for record in caplog.records] == ["trade unseen"]
+
+
 def test_a_hole_before_the_decision_gives_up_nothing(tmp_path, whole):
     run, trade = left_over(tmp_path, whole)
     run.trader.mark_gap(trade.ts_signal - 10, trade.ts_signal)
@@ -151,8 +158,6 @@ class _Event:
 
 def _events(run: PaperRun):
     """Return what the journal of a run was told, as it would be read."""
-    from mia.execution.live.paper_recovery import PaperJournal
-
     found = []
     now = iter(range(0, 10**15, 60_000_000_000))
     paper = PaperJournal(

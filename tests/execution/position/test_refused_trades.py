@@ -91,7 +91,7 @@ class Broken:
         raise RuntimeError("broken")
 
 
-def test_a_failure_on_paper_stops_no_trading():
+def test_a_failure_on_paper_stops_no_trading(caplog):
     tape = market()
     plan = fit_settings(easy(), 0)
     record = RunRecord()
@@ -104,6 +104,7 @@ def test_a_failure_on_paper_stops_no_trading():
     assert broken.failed > 0
     assert not broken
     assert not record.followed
+    assert "is followed on paper no more" in caplog.text
 
 
 def test_no_more_than_eight_are_followed_at_a_time():
