@@ -10,6 +10,8 @@ SESSIONS_PER_YEAR = 252
 Z95 = 1.959963984540054
 """97.5 % quantile of the normal distribution."""
 
+_ROUNDING = 1e-12
+
 Floats = NDArray[np.float64]
 
 
@@ -123,10 +125,10 @@ def sortino(pnl: Floats, per_year: int = SESSIONS_PER_YEAR, seed: int = 0) -> Ra
     Ratio
         Mean over the root mean square of the losses (flat and winning sessions count as 0),
         with the standard deviation of 1000 bootstrap resamples of whole sessions. nan below two
-        sessions or without a loss.
+        sessions or without a loss that is more than rounding beside the greatest value.
     """
     n = len(pnl)
-    if n < 2 or not np.any(pnl < 0.0):
+    if n < 2 or not np.any(pnl < -_ROUNDING * np.max(np.abs(pnl))):
         return Ratio(nan, nan)
 
     def ratios(samples: Floats) -> Floats:

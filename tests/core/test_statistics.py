@@ -130,7 +130,7 @@ def test_sortino_is_the_mean_over_the_root_mean_square_of_losses():
     assert sortino(pnl, per_year=1).value == pytest.approx(1.0 / downside, rel=1e-14)
 
 
-@pytest.mark.parametrize("pnl", [[], [-1.0], [1.0, 2.0, 0.0]])
+@pytest.mark.parametrize("pnl", [[], [-1.0], [1.0, 2.0, 0.0], [1.0, 2.0, -1e-158]])
 def test_sortino_is_undefined_without_a_loss_among_two(pnl):
     ratio = sortino(np.array(pnl, dtype=np.float64))
     assert isnan(ratio.value)

@@ -4,7 +4,7 @@ from math import inf, isfinite, nan
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from run_cases import SECOND, START, a_run
 from trading_cases import SESSION, a_closed_trade, at
@@ -119,6 +119,7 @@ def test_every_key_is_there_whatever_happened(per_day):
     st.booleans(),
 )
 @settings(max_examples=40)
+@example([(1.0, 0.0, 20251117, 0.0), (-3.2e-158, 0.0, 20251118, 0.0)], False)
 def test_no_summary_holds_a_number_that_json_cannot_say(rows, marked):
     record = RunRecord(sessions=[20251117, 20251118, 20251119])
     for net, r, sid, slippage in rows:

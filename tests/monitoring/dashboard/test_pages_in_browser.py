@@ -145,6 +145,10 @@ def test_limits_show_each_value_and_its_layer(chromium, full):
         row = tab.page.locator("tr[data-key=max_size]").inner_text()
         assert "1 ES or 10 MES" in row
         assert "level conservative" in row
+        assert row.count("level conservative") == 1
+        tab.page.set_viewport_size({"width": 390, "height": 844})
+        row = tab.page.locator("tr[data-key=max_size]").inner_text()
+        assert row.count("level conservative") == 1
 
 
 def test_options_show_levels_of_the_chain_and_of_the_trader(chromium, full):

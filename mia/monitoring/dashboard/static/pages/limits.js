@@ -32,7 +32,7 @@ function use(row) {
 }
 
 const heads = [
-  { head: "limit", cell: (row) => row.label },
+  { head: "limit", cell: (row) => el("span", { text: row.label }, el("span", { class: "source", text: row.source })) },
   { head: "used", cell: use },
   { head: "in force", num: true, cell: (row) => (row.value === null ? "none" : row.unit === "ES" ? `${row.value} ES or ${10 * row.value} MES` : written(row, row.value)) },
   { head: "set by", cell: (row) => row.source },
