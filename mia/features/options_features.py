@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 from math import copysign, isnan, log, nan
 from statistics import median
+from sys import float_info
 from typing import NamedTuple
 
 FEATURES = ("gamma_ratio", "flip_dist", "wall_pos", "hedge_flow", "skew", "term")
@@ -16,6 +17,7 @@ FEATURES = ("gamma_ratio", "flip_dist", "wall_pos", "hedge_flow", "skew", "term"
 MIN_SESSIONS = 60
 MAX_SESSIONS = 252
 MAD_TO_SD = 1.4826
+_LEAST = float_info.min
 
 
 def _clip(value: float) -> float:
@@ -77,9 +79,10 @@ def hedge_flow(
     flows : sequence of float
         x of this half hour in previous sessions, at most 60 of them.
     """
-    if len(dollars) < 20 or median(dollars) <= 0.0:
+    usual = 0.05 * median(dollars) if len(dollars) >= 20 else 0.0
+    if usual <= 0.0:
         return nan, nan
-    flow = -(cex * days + vex * dvol) / (0.05 * median(dollars))
+    flow = -(cex * days + vex * dvol) / usual
     return (_clip(flow - median(flows)) if len(flows) >= 20 else nan), flow
 
 
@@ -104,7 +107,8 @@ def term(front: float, back: float) -> float:
     """Return F14: + stress, near volatility above far (VIX and VIX3M, or 30 and 90 days)."""
     if not (front > 0.0 and back > 0.0):
         return nan
-    return _clip((log(front / back) + 0.08) / 0.15)
+    # Of extremes the ratio is 0, which has no logarithm.
+    return _clip((log(max(front / back, _LEAST)) + 0.08) / 0.15)
 
 
 class SessionValues(NamedTuple):

@@ -1,7 +1,7 @@
 from math import inf, isnan, log, nan
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mia.features import options_features as of
@@ -78,6 +78,8 @@ def test_term_is_neutral_at_its_usual_slope():
 
 
 @given(ANY, ANY, st.floats(0.01, 1e3), ANY, st.lists(ANY, max_size=100))
+@example(5e-324, 2.0, 1.0, 0.0, [])
+@example(2.0, 5e-324, 1.0, 0.0, [])
 def test_every_feature_stays_in_its_bounds(a, b, width, gex, history):
     values = [
         of.gamma_ratio(a, history),
