@@ -88,5 +88,6 @@ setup(
         annotate=ANNOTATE,
         # The coverage plugin wants the C files beside their sources.
         build_dir=None if TRACE else "build/cython",
-    )
+    ),
+    options={"build_ext": {"parallel": os.cpu_count()}},
 )
