@@ -65,11 +65,18 @@ def train(
     from mia.ml.life import live_through
     from mia.ml.registry import Registry
 
-    least = load_settings(config_name, assignments or ()).settings.ml.min_trades
+    wanted = load_settings(config_name, assignments or ()).settings.ml
+    least = wanted.min_trades
     data = _trades(state, run)
     registry = Registry(_place(state, run, models))
     with progress_bar("training", quiet) as progress:
-        changes = live_through(registry, data, least, progress)
+        changes = live_through(
+            registry,
+            data,
+            least,
+            progress,
+            demote_on_moved_inputs=wanted.demote_on_moved_inputs,
+        )
     current = registry.current()
     if as_json:
         found = [{"event": c.event, **c.facts} for c in changes]

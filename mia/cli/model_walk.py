@@ -89,7 +89,13 @@ def walk(
             labelled = sum(map(len, known))
             found.append(Year(year, stage, labelled, rules, filtered))
             known.append(of_objects(rules.decisions, rules.trades, rules.followed))
-            changes += live_through(registry, _joined(known), loaded.settings.ml.min_trades)
+            ml = loaded.settings.ml
+            changes += live_through(
+                registry,
+                _joined(known),
+                ml.min_trades,
+                demote_on_moved_inputs=ml.demote_on_moved_inputs,
+            )
         return Walk(found, changes)
 
 

@@ -355,6 +355,7 @@ class Ml(Group):
     """Progressive machine learning."""
 
     min_trades: Count = 100
+    demote_on_moved_inputs: bool = True
     use_model: bool = True
     refit: bool = True
 

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 import mia
 from mia.errors import DataError
 from mia.ml.dataset import LabelledTrades
-from mia.ml.drift import LossCusum
+from mia.ml.demotion import judge_gate
 from mia.ml.flat_model import FAMILIES, LOGISTIC, Scorer
-from mia.ml.promotion import WINDOW, Differences, demotion_reason, differences
+from mia.ml.promotion import WINDOW, Differences, differences
 from mia.ml.registry import Current, Registry, StoredModel
 from mia.ml.scores import log_losses
 from mia.ml.training import BOOSTED_FROM, train
@@ -49,29 +49,6 @@ def _short(value: Any) -> str:
     if isinstance(value, str) and len(value) == 64:
         return value[:12]
     return f"{value:.4g}" if isinstance(value, float) else str(value)
-
-
-def judge_gate(stored: StoredModel, later: LabelledTrades) -> str | None:
-    """Say why the model that decides must step back, None while it need not.
-
-    Parameters
-    ----------
-    stored : StoredModel
-    later : LabelledTrades
-        Trades since its promotion, those included that it refused, in order of their exits.
-    """
-    p = Scorer(stored.model).probabilities(later.x)
-    y, r, tau = later.y, later.r, later.tau
-    facts = stored.manifest
-    cusum = LossCusum(facts["loss_mean"], facts["loss_std"])
-    for k, loss in enumerate(log_losses(p, y)):
-        if cusum.add(float(loss)):
-            return f"drift: the log-loss since promotion rose steadily, over {k + 1} trades"
-        window = slice(max(0, k + 1 - WINDOW), k + 1)
-        reason = demotion_reason(p[window], y[window], r[window], tau[window], facts["base_rate"])
-        if reason is not None:
-            return reason
-    return None
 
 
 def demoted(current: Current, family: str) -> Current:
@@ -176,7 +153,14 @@ def usable_families(current: Current, trades: int) -> tuple[str, ...]:
     )
 
 
-def step(registry: Registry, known: LabelledTrades, min_trades: int, ts: int) -> list[Change]:
+def step(
+    registry: Registry,
+    known: LabelledTrades,
+    min_trades: int,
+    ts: int,
+    *,
+    demote_on_moved_inputs: bool = True,
+) -> list[Change]:
     """Take one step with every trade that has closed.
 
     Parameters
@@ -187,6 +171,8 @@ def step(registry: Registry, known: LabelledTrades, min_trades: int, ts: int) ->
         ``ml.min_trades``.
     ts : int
         Now, ns UTC: the exit of the newest trade, or the clock.
+    demote_on_moved_inputs : bool
+        ``ml.demote_on_moved_inputs``.
 
     Returns
     -------
@@ -202,7 +188,12 @@ def step(registry: Registry, known: LabelledTrades, min_trades: int, ts: int) ->
 
     if current.gate:
         stored = registry.load(current.gate)
-        reason = judge_gate(stored, known.take(known.starts > current.gate_since))
+        trained = known.take(known.ends <= stored.manifest["last_exit"])
+        reason = judge_gate(
+            stored,
+            known.take(known.starts > current.gate_since),
+            trained if demote_on_moved_inputs else None,
+        )
         if reason is not None:
             family = str(stored.manifest["family"])
             current = change(
@@ -250,6 +241,8 @@ def live_through(
     data: LabelledTrades,
     min_trades: int,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    *,
+    demote_on_moved_inputs: bool = True,
 ) -> list[Change]:
     """Take every step that is due, as if trades had closed one after the other.
 
@@ -257,6 +250,8 @@ def live_through(
     ----------
     data : LabelledTrades
         All that is known by now; goes on from where an earlier call ended.
+    demote_on_moved_inputs : bool
+        ``ml.demote_on_moved_inputs``.
 
     Returns
     -------
@@ -271,6 +266,12 @@ def live_through(
     changes: list[Change] = []
     for k, count in enumerate(counts):
         ts = int(known.ends[count - 1]) if count else 0
-        changes += step(registry, known.take(slice(0, count)), min_trades, ts)
+        changes += step(
+            registry,
+            known.take(slice(0, count)),
+            min_trades,
+            ts,
+            demote_on_moved_inputs=demote_on_moved_inputs,
+        )
         progress(k + 1, len(counts))
     return changes

@@ -110,7 +110,22 @@ class ModelFilter:
         if found.shadow != before.shadow:
             shadow = self._load(found.shadow)
             self._shadow_score = None if shadow is None else Scorer(shadow.model)
+        if before.gate and sum(found.demotions.values()) > sum(before.demotions.values()):
+            self._say_demoted_elsewhere(before.gate)
         self._tell("INFO", f"model stage {self.stage}", "MODEL_LOADED")
+
+    def _say_demoted_elsewhere(self, sha256: str) -> None:
+        """Tell of a demotion that another process has written, as the training does each day."""
+        reason = "by another process"
+        try:
+            for change in self._registry.history():
+                if change.get("event") == "DEMOTED" and change.get("model") == sha256:
+                    reason = str(change.get("reason", reason))
+        except MiaError as error:
+            reason = f"the reason cannot be read: {error}"
+        text = f"model {sha256[:12]} was demoted: {reason}"
+        facts = {"event": "MODEL_DEMOTED", "stage": self.stage, "model": sha256, "text": text}
+        self._note("WARNING", text, facts)
 
     def prime(self, trades: LabelledTrades) -> None:
         """Let the model that decides be judged by results of earlier runs as well.

@@ -67,7 +67,8 @@ def population_stability(reference: Floats, current: Floats, bins: int = 10) -> 
     Parameters
     ----------
     reference, current : ndarray of float64
-        Nan is a bin of its own. Edges are quantiles of `reference`.
+        Nan is a bin of its own. Edges are quantiles of both together, so that the index does not
+        change when they are exchanged.
 
     Notes
     -----
@@ -76,17 +77,27 @@ def population_stability(reference: Floats, current: Floats, bins: int = 10) -> 
     """
     if not len(reference) or not len(current):
         return 0.0
-    known = reference[~np.isnan(reference)]
+    places, count = stability_bins(np.concatenate((reference, current)), bins)
+    held = np.bincount(places[: len(reference)], minlength=count)
+    taken = np.bincount(places[len(reference) :], minlength=count)
+    return float(stability_of_counts(held[None], taken[None])[0])
+
+
+def stability_bins(values: Floats, bins: int) -> tuple[NDArray[np.int64], int]:
+    """Return the bin of each value, and how many bins there are; the last one holds nan."""
+    known = values[~np.isnan(values)]
     edges = np.empty(0)
     if len(known):
         edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))
+    places = np.searchsorted(edges, values).astype(np.int64)
+    places[np.isnan(values)] = len(edges) + 1
+    return places, len(edges) + 2
 
-    def shares(values: Floats) -> Floats:
-        held = values[~np.isnan(values)]
-        held_by = np.bincount(np.searchsorted(edges, held), minlength=len(edges) + 1)
-        counts: Floats = np.append(held_by, len(values) - len(held)) + 0.5
-        shared: Floats = counts / counts.sum()
-        return shared
 
-    p, q = shares(reference), shares(current)
-    return float(((q - p) * np.log(q / p)).sum())
+def stability_of_counts(reference: NDArray[np.int64], current: NDArray[np.int64]) -> Floats:
+    """Return the population stability index of counts by bin, shape (rows, bins), of each row."""
+    p, q = reference + 0.5, current + 0.5
+    p = p / p.sum(axis=1, keepdims=True)
+    q = q / q.sum(axis=1, keepdims=True)
+    found: Floats = ((q - p) * np.log(q / p)).sum(axis=1)
+    return found

@@ -45,3 +45,23 @@ def test_a_model_that_decides_is_told_and_kept_and_a_damaged_pointer_too(tmp_pat
     assert told[-1][0] == "refused"
     assert "trading goes on without a model" in told[-1][1]
     assert kept[-1]["event"] == "MODEL_REFUSED"
+
+
+def test_a_demotion_by_the_training_is_told_and_kept_at_the_next_session_break(tmp_path, heard):
+    bus, kept, told = heard
+    registry = Registry(tmp_path)
+    life.live_through(registry, labelled(100, 0.8, seed=4), 100)
+    name = registry.current().shadow
+    registry.activate(Current(gate=name), "PROMOTED", 1)
+    model = live_model(tmp_path, bus, kept.append)
+    reason = "drift: the input f18 moved"
+    registry.activate(
+        life.demoted(registry.current(), "logistic"), "DEMOTED", 2, model=name, reason=reason
+    )
+    assert model.stage == "gate"
+    bus.publish("session", 20240102)
+    assert model.stage == "collect"
+    assert told[-1] == ("demoted", f"model {name[:12]} was demoted: {reason}")
+    assert {"event": "MODEL_DEMOTED", "stage": "collect", "model": name} == {
+        key: kept[-2][key] for key in ("event", "stage", "model")
+    }
