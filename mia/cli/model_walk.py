@@ -20,6 +20,8 @@ from mia.core.statistics import mean_interval, sharpe, wilson_interval
 from mia.core.trading_types import ClosedTrade
 from mia.data.tape import Selection, open_tape
 from mia.ml.dataset import LabelledTrades, of_objects
+from mia.ml.drift import BLOCK, MOVED, largest_move
+from mia.ml.inputs import INPUTS
 from mia.ml.life import Change, live_through
 from mia.ml.registry import Registry
 from mia.performance.recorder import RunRecord
@@ -48,10 +50,11 @@ class Year:
 
 @dataclass(frozen=True, slots=True)
 class Walk:
-    """The years of a walk, and what became of the model in it."""
+    """The years of a walk, what became of the model in it, and the labelled trades of all years."""
 
     years: list[Year]
     changes: list[Change]
+    labelled: LabelledTrades
 
 
 def walk(
@@ -96,7 +99,7 @@ def walk(
                 ml.min_trades,
                 demote_on_moved_inputs=ml.demote_on_moved_inputs,
             )
-        return Walk(found, changes)
+        return Walk(found, changes, _joined(known))
 
 
 def _joined(parts: list[LabelledTrades]) -> LabelledTrades:
@@ -125,6 +128,40 @@ def figures(records: list[RunRecord]) -> dict[str, Any]:
     }
 
 
+def moved_blocks(labelled: LabelledTrades, trained: int = 300) -> dict[str, Any]:
+    """Count the blocks of 50 trades whose inputs had moved, whatever a model said of them.
+
+    Each is held against the 300 trades that a model would have been trained on, with the 50 that it
+    then waits in the shadow between them.
+
+    Parameters
+    ----------
+    labelled : LabelledTrades
+    trained : int
+
+    Returns
+    -------
+    dict
+        ``blocks``; ``above_0.25``, blocks in which the index of some input exceeds that; ``moved``,
+        those in which it exceeds chance as well; ``by_input``, the names in them.
+    """
+    known = labelled.take(np.argsort(labelled.ends, kind="stable"))
+    names = [name for k, name in enumerate(INPUTS) if np.isfinite(known.x[:, k]).any()]
+    blocks = above = 0
+    by_input: dict[str, int] = {}
+    for begin in range(trained + BLOCK, len(known) - BLOCK + 1, BLOCK):
+        before = known.take(slice(begin - BLOCK - trained, begin - BLOCK))
+        block = known.take(slice(begin, begin + BLOCK))
+        found = largest_move(before.x, before.sessions, block.x, block.sessions, names)
+        if found is not None:
+            blocks += 1
+            above += found.index > MOVED
+            if found.moved:
+                by_input[found.name] = by_input.get(found.name, 0) + 1
+    moved = sum(by_input.values())
+    return {"blocks": blocks, "above_0.25": above, "moved": moved, "by_input": by_input}
+
+
 def table(done: Walk) -> dict[str, Any]:
     """Return a walk as plain values."""
     rows = [
@@ -142,4 +179,5 @@ def table(done: Walk) -> dict[str, Any]:
         "rules": figures([year.rules for year in done.years]),
         "filtered": figures([year.filtered for year in done.years]),
         "changes": [{"event": change.event, **change.facts} for change in done.changes],
+        "moved_inputs": moved_blocks(done.labelled),
     }
