@@ -104,7 +104,8 @@ def optimize(
 
     Run again, it goes on where it was interrupted.
 
-    Example: mia optimize --space space.toml --synthetic --days 60 --bars 60 --trials 16
+    Example: mia optimize --space docs/examples/space.toml --config docs/examples/open.toml
+    --synthetic --days 120 --trades-per-day 20000 --bars 60 --folds 4 --trials 15
     """
     from mia.config.settings import load_settings
     from mia.optimize.report import write_study

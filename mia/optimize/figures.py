@@ -20,7 +20,7 @@ from mia.performance.session_analysis import (
     daily_figures,
     under_water,
 )
-from mia.performance.wording import FEW_TRADES
+from mia.performance.wording import FEW_TRADES, number
 
 CONFIDENT = 0.95
 
@@ -238,8 +238,8 @@ def verdict(report: dict[str, Any]) -> str:
     if best["sharpe"] is None or not best["trades"]:
         return f"None of {tried} variants traded enough to be judged: nothing is shown."
     what = (
-        f"The best of {tried} variants shows a Sharpe ratio of {best['sharpe']:.2f} in the sample "
-        f"it was chosen in"
+        f"The best of {tried} variants shows a Sharpe ratio of {number(best['sharpe'], 2)} in the "
+        "sample it was chosen in"
     )
     reasons = []
     if best["trades"] < FEW_TRADES:
@@ -248,7 +248,7 @@ def verdict(report: dict[str, Any]) -> str:
         reasons.append(f"its deflated Sharpe ratio is {_share(deflated)}, below 0.95")
     if psr is None or psr < CONFIDENT:
         value = outside["sharpe"]
-        shown = "undefined" if value is None or isnan(value) else f"{value:.2f}"
+        shown = "undefined" if value is None or isnan(value) else number(value, 2)
         reasons.append(
             f"outside, the choices made a Sharpe ratio of {shown} with a probability of "
             f"{_share(psr)} to be above zero"

@@ -1,6 +1,7 @@
 """A page about two runs: differences with intervals, and where they part."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from html import escape
 from importlib.resources import files
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 from mia.performance.report import embedded
 from mia.performance.report_tables import table
 from mia.performance.results import replacing
+from mia.performance.summary import NEW_YORK
 from mia.performance.wording import NOTHING, interval, number, plural
 
 SHOWN = 200
@@ -82,10 +84,19 @@ def apart_lines(divergence: Mapping[str, Any]) -> list[list[str]]:
     for name in reversed(THINGS):
         part = divergence[name]
         one = name[:-1]
-        rows += [[one, label, "only in A"] for label in part["only_a"]]
-        rows += [[one, label, "only in B"] for label in part["only_b"]]
-        rows += [[one, entry[one], _values(entry)] for entry in part["list"]]
+        rows += [[one, _dated(label), "only in A"] for label in part["only_a"]]
+        rows += [[one, _dated(label), "only in B"] for label in part["only_b"]]
+        rows += [[one, _dated(entry[one]), _values(entry)] for entry in part["list"]]
     return rows
+
+
+def _dated(label: str) -> str:
+    """Write the time that a decision's label begins with as New York's; ids stay as they are."""
+    first, _, rest = label.partition(" ")
+    if not first.isdecimal():
+        return label
+    moment = datetime.fromtimestamp(int(first) // 1_000_000_000, NEW_YORK)
+    return f"{moment:%Y-%m-%d %H:%M:%S} {rest}"
 
 
 def _values(entry: Mapping[str, Any]) -> str:

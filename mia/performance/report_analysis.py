@@ -91,7 +91,7 @@ def _cone(cone: Mapping[str, Any] | None) -> str:
     text = (
         f"{number(cone['paths'])} other orders of the same sessions, drawn in blocks of "
         f"{cone['block_sessions']}: the bands hold 50 % and 90 % of them. "
-        f"{chance(cone['share_of_losing_paths'])} end with a loss. Their deepest fall is "
+        f"A loss ends {chance(cone['share_of_losing_paths'])} of them. Their deepest fall is "
         f"{usd(fall['p50'])} in the middle and above {usd(fall['p95'])} in one of twenty; "
         f"{chance(cone['share_of_deeper_falls'])} fall deeper than this run did."
     )
@@ -141,17 +141,20 @@ def _usd(value: float) -> str:
 
 
 def _rolling(summary: Mapping[str, Any]) -> str:
-    sharpe, r = summary["rolling"]["sharpe"], summary["rolling"]["expectancy_r"]
+    found = summary["rolling"]
+    sharpe, r, wins = found["sharpe"], found["expectancy_r"], found["win_rate"]
     parts = []
     for kind, title, part in (
         ("sharpe", f"Sharpe ratio of the last {sharpe['window_sessions']} sessions", sharpe),
         ("expectancy", f"Mean R of the last {r['window_trades']} trades", r),
+        ("wins", f"Win rate of the last {wins['window_trades']} trades", wins),
     ):
         if part["windows"]:
+            below = part.get("share_below_zero")
             text = (
-                f"{plural(part['windows'], 'window')}, "
-                f"{percent(part['share_below_zero'])} below zero; "
-                f"lowest {number(part['lowest'], 2)}, highest {number(part['highest'], 2)}, "
+                plural(part["windows"], "window")
+                + ("" if below is None else f", {percent(below)} below zero")
+                + f"; lowest {number(part['lowest'], 2)}, highest {number(part['highest'], 2)}, "
                 f"latest {number(part['latest'], 2)}. "
                 "Neighbouring windows share most of their data."
             )
@@ -238,7 +241,7 @@ def _facts(summary: Mapping[str, Any]) -> str:
             n,
         ),
         ("Sum of results", in_r(r["sum"]), NOTHING, n),
-        ("Deepest fall of the sum", in_r(r["deepest_fall"]), NOTHING, n),
+        ("Deepest fall of the sum", f"{number(r['deepest_fall'], 3)} R", NOTHING, n),
         (
             f"Win rate of the last {rate['window_trades']} trades",
             percent(rate["latest"]),

@@ -80,11 +80,13 @@ function drawEquity() {
     byId("equity-readout").textContent =
       `${moment(equity.t[k])}: ${grouped(equity.usd[k], 0)} USD, ${grouped(-equity.fall[k], 0)} USD below the high`;
   };
+  // A label of ten million needs more room than one of a thousand.
+  const left = Math.max(66, 18 + 7 * grouped(extent(equity.usd)[1], 0).length);
   const label = `Equity from ${grouped(summary.start_equity_usd, 0)} to ${grouped(summary.end_equity_usd, 0)} USD`;
-  walkable(timeChart("equity-plot", label, equity.t, equity.usd, { include: summary.start_equity_usd }),
+  walkable(timeChart("equity-plot", label, equity.t, equity.usd, { include: summary.start_equity_usd, margins: [10, 12, 24, left] }),
     equity.t.length, show);
   const fallLabel = `Drawdown, at most ${grouped(summary.max_drawdown_usd, 0)} USD`;
-  walkable(timeChart("fall-plot", fallLabel, equity.t, equity.fall, { include: 0, under: true, margins: [6, 12, 6, 66] }),
+  walkable(timeChart("fall-plot", fallLabel, equity.t, equity.fall, { include: 0, under: true, margins: [6, 12, 6, left] }),
     equity.t.length, show);
   if (!byId("equity-readout").textContent) show(equity.t.length - 1);
   const thinned = equity.t.length <= data.equity.marks

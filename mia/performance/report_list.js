@@ -13,12 +13,19 @@ const columns = [
   ["Bars", (k) => trades.bars_held[k], (k) => grouped(trades.bars_held[k], 0)],
   ["Best", (k) => trades.mfe_ticks[k], (k) => grouped(trades.mfe_ticks[k], 0)],
   ["Worst", (k) => trades.mae_ticks[k], (k) => grouped(trades.mae_ticks[k], 0)],
+  ["Back", (k) => givenBack(k), (k) => grouped(givenBack(k), 0)],
   ["Slip", (k) => trades.slippage_ticks[k], (k) => grouped(trades.slippage_ticks[k], 1)],
-  ["Conf.", (k) => trades.confidence[k], (k) => grouped(trades.confidence[k], 2)],
   ["Costs", (k) => trades.costs[k], (k) => grouped(trades.costs[k], 2)],
   ["Net USD", (k) => trades.net_pnl[k], (k) => grouped(trades.net_pnl[k], 2, true), "result"],
   ["R", (k) => trades.r_multiple[k], (k) => grouped(trades.r_multiple[k], 2, true), "result"],
+  ["Conf.", (k) => trades.confidence[k], (k) => grouped(trades.confidence[k], 2)],
 ];
+
+/** Ticks between the best open profit and the exit. */
+function givenBack(k) {
+  return trades.mfe_ticks[k] - (trades.exit[k] - trades.entry[k]) * trades.side[k];
+}
+
 const list = { order: [], sorted: -1, ascending: true, page: 0, body: null, heads: [] };
 
 function make(name, properties = {}, children = []) {

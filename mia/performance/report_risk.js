@@ -50,9 +50,28 @@ function drawCone() {
   if (!byId("cone-readout").textContent) show(at.length - 1);
 }
 
+/** Share of winners among the latest trades, null before there are enough. */
+function rollingWins() {
+  const window = summary.rolling.win_rate.window_trades;
+  let wins = 0;
+  return trades.net_pnl.map((net, k) => {
+    wins += (net > 0) - (k >= window && trades.net_pnl[k - window] > 0);
+    return k + 1 < window ? null : wins / window;
+  });
+}
+
+/** Draw the sum of results in R after each trade, which no size of a position sways. */
+function drawSum() {
+  let sum = 0;
+  const sums = trades.r_multiple.map((r) => (sum += r ?? 0));
+  if (!sums.length) return;
+  timeChart("r-sum-plot", `Sum of results, ${grouped(sum, 1, true)} R`, trades.t_exit, sums, { include: 0 });
+}
+
 function drawRollings() {
   drawRolling("rolling-sharpe", "Rolling Sharpe ratio", sessionLine.t, data.sessions.sharpe);
   drawRolling("rolling-expectancy", "Rolling mean R", trades.t_exit, data.sessions.expectancy);
+  drawRolling("rolling-wins", "Rolling win rate", trades.t_exit, rollingWins());
 }
 
-redraws.push(drawCone, drawRollings);
+redraws.push(drawCone, drawSum, drawRollings);

@@ -164,7 +164,7 @@ def honesty(summary: Mapping[str, Any]) -> str:
         (
             "Profit factor",
             figure(s, "profit_factor", number(s["profit_factor"], 2)),
-            "gains / losses",
+            f"gains / losses, {plural(s['trades'], 'trade')}",
         ),
         ("Sortino, a year", figure(s, "sortino", number(s["sortino"], 2)), _sortino(s)),
         ("Time in market", figure(s, "exposure", percent(s["exposure"])), _held(s)),
