@@ -1,5 +1,6 @@
 """What is known of models on the labelled trades: figures, and one self-contained page."""
 
+from dataclasses import asdict
 from html import escape
 from importlib import resources
 from math import isfinite
@@ -10,7 +11,7 @@ import numpy as np
 
 from mia.core.resampling import session_interval
 from mia.ml.dataset import LabelledTrades
-from mia.ml.drift import moved_inputs
+from mia.ml.drift import BLOCK, largest_move, moved_inputs
 from mia.ml.flat_model import BOOSTED, LOGISTIC
 from mia.ml.promotion import RESAMPLES, SEED
 from mia.ml.registry import Registry
@@ -96,6 +97,7 @@ def model_report(data: LabelledTrades, registry: Registry) -> dict[str, Any]:
         "combinatorial_paths": [],
         "probability_of_overfitting": None,
         "moved_inputs": {},
+        "largest_move": None,
     }
     if len(data) < LEAST:
         return found
@@ -110,8 +112,14 @@ def model_report(data: LabelledTrades, registry: Registry) -> dict[str, Any]:
     if name:
         facts = registry.load(name).manifest
         before = data.ends <= facts["last_exit"]
-        later = data.x[~before]
-        found["moved_inputs"] = moved_inputs(data.x[before], later, facts["inputs_read"])
+        trained, later = data.take(before), data.take(~before)
+        names = facts["inputs_read"]
+        found["moved_inputs"] = moved_inputs(trained.x, later.x, names)
+        if found["moved_inputs"]:
+            last = later.take(slice(len(later) - BLOCK, None))
+            move = largest_move(trained.x, trained.sessions, last.x, last.sessions, names)
+            if move is not None:
+                found["largest_move"] = asdict(move) | {"trades": BLOCK, "moved": move.moved}
     return found
 
 
@@ -158,6 +166,8 @@ def _curve(points: list[list[float]]) -> str:
         f'<line x1="{x(0):.1f}" y1="{y(0):.1f}" x2="{x(1):.1f}" y2="{y(1):.1f}" class="even"/>'
         f'<polyline points="{line}"/>{marks}{ticks}'
         f'<text x="{x(0.5):.0f}" y="{size - 2}" text-anchor="middle">predicted share of wins</text>'
+        f'<text x="12" y="{y(0.5):.0f}" text-anchor="middle" '
+        f'transform="rotate(-90 12 {y(0.5):.0f})">observed</text>'
         "</svg>"
     )
 
@@ -205,6 +215,16 @@ def _section(family: str, found: dict[str, Any]) -> str:
     )
 
 
+def _move(move: dict[str, Any] | None) -> str:
+    if move is None:
+        return ""
+    verdict = "it has moved" if move["moved"] else "nothing has moved beyond chance"
+    return (
+        f"Of the last {move['trades']} the largest is {move['name']} with {move['index']:.2f}; a "
+        f"model is demoted above {move['limit']:.2f}: {verdict}."
+    )
+
+
 def page(found: dict[str, Any]) -> str:
     """Return the report as one page that loads nothing from elsewhere."""
     paths = found["combinatorial_paths"]
@@ -212,7 +232,7 @@ def page(found: dict[str, Any]) -> str:
         ("Labelled trades", f"{found['trades']}, {found['wins']} won"),
         ("Refused by a model and followed on paper", str(found["followed_on_paper"])),
         (
-            "Sessions",
+            "Sessions with labelled trades",
             f"{found['sessions']} ({found['first_session']} to {found['last_session']})",
         ),
         ("Stage", found["stage"]),
@@ -237,8 +257,9 @@ def page(found: dict[str, Any]) -> str:
         body = f"<p>Nothing is validated below {LEAST} labelled trades.</p>"
     if moved:
         body += (
-            "<section><h2>Inputs since training</h2><p>Population stability index; above 0.25 an "
-            f"input has moved.</p><table>{_rows(moved)}</table></section>"
+            "<section><h2>Inputs since training</h2><p>Population stability index over all later "
+            f"trades. {escape(_move(found['largest_move']))}</p><table>{_rows(moved)}</table>"
+            "</section>"
         )
     history = [
         (f"{change['event']} {change.get('model', '')[:12]}", str(change.get("reason", "")))

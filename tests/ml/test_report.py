@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 from labelled import labelled
 
+from mia.ml import life
+from mia.ml.inputs import INPUTS
 from mia.ml.registry import Registry
 from mia.ml.report import LEAST, model_report, page
 from mia.ml.scores import brier
@@ -81,3 +83,16 @@ def test_an_input_that_moved_since_training_is_on_the_page(found):
     changed = copy.deepcopy(found) | {"moved_inputs": {"cvd_slope": 0.31}}
     assert re.search(r"<th>cvd_slope</th><td>0\.31</td>", page(changed))
     assert "Population stability" not in page(found)
+
+
+def test_the_largest_move_of_the_last_fifty_trades_stands_beside_its_limit(tmp_path):
+    registry, data = Registry(tmp_path), labelled(250, 0.8, seed=4)
+    life.live_through(registry, data.take(slice(0, 150)), 100)
+    name = registry.load(registry.current().shadow).manifest["inputs_read"][0]
+    data.x[200:, INPUTS.index(name)] += 3.0
+    found = model_report(data, registry)
+    move = found["largest_move"]
+    assert (move["name"], move["moved"], move["trades"]) == (name, True, 50)
+    assert move["index"] > move["limit"] >= 0.25
+    text = f"{name} with {move['index']:.2f}; a model is demoted above {move['limit']:.2f}: it has"
+    assert text in page(found)
