@@ -20,6 +20,7 @@ COLOURS = """((id) => {
   const pixels = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data;
   return new Set(new Uint32Array(pixels.buffer)).size;
 })"""
+PLOTS = ("equity-plot", "fall-plot", "daily-plot", "r-plot", "r-sum-plot", "cone-plot")
 LOOKS = [
     {"prefers_color_scheme": "light"},
     {"prefers_color_scheme": "dark"},
@@ -43,7 +44,7 @@ def test_everything_is_drawn_without_errors_or_requests(page, look):
     with Browser(page, **look) as browser:
         assert browser.evaluate(f"{COLOURS}('candles')") > 20
         assert browser.evaluate(f"{COLOURS}('excursions')") > 20
-        for plot in ("equity-plot", "fall-plot", "daily-plot", "r-plot", "cone-plot"):
+        for plot in PLOTS:
             shape = f"document.querySelector('#{plot} svg').getBBox()"
             assert browser.evaluate(f"{shape}.width * {shape}.height") > 10_000
         fits = "document.documentElement.scrollWidth <= innerWidth"
@@ -63,6 +64,13 @@ def test_numbers_in_the_page_are_those_of_the_summary(page):
         assert rows == min(50, run.summary["trades"])
         last = browser.evaluate("equity.usd[equity.usd.length - 1]")
         assert last == pytest.approx(run.summary["end_equity_usd"], abs=0.01)
+        assert browser.evaluate("trades.t_exit.map((t, k) => givenBack(k))") == [
+            trade.mfe_ticks - (trade.exit - trade.entry) * trade.side for trade in run.record.trades
+        ]
+        wins = run.summary["rolling"]["win_rate"]
+        rates = [rate for rate in browser.evaluate("rollingWins()") if rate is not None]
+        assert (len(rates), rates[-1]) == (wins["windows"], pytest.approx(wins["latest"]))
+        assert (min(rates), max(rates)) == pytest.approx((wins["lowest"], wins["highest"]))
 
 
 def test_candles_and_trades_lie_where_the_data_say(page):
@@ -100,7 +108,8 @@ def test_trades_are_picked_by_key_by_button_and_from_the_list(page):
 
 def test_list_sorts_both_ways(page):
     with Browser(page) as browser:
-        column = "[...document.querySelectorAll('#trade-list thead button')].pop()"
+        heads = "[...document.querySelectorAll('#trade-list thead th')]"
+        column = f"{heads}.find((head) => head.dataset.name === 'R').firstChild"
         values = "list.order.map((k) => trades.r_multiple[k])"
         browser.evaluate(f"{column}.click()")
         ascending = browser.evaluate(values)
