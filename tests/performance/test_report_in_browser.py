@@ -67,10 +67,17 @@ def test_numbers_in_the_page_are_those_of_the_summary(page):
         assert browser.evaluate("trades.t_exit.map((t, k) => givenBack(k))") == [
             trade.mfe_ticks - (trade.exit - trade.entry) * trade.side for trade in run.record.trades
         ]
-        wins = run.summary["rolling"]["win_rate"]
+
+
+def test_the_rolling_win_rate_is_that_of_the_summary(tmp_path):
+    run = a_run(seed=3, per_day=3.0)
+    wins = run.summary["rolling"]["win_rate"]
+    assert wins["windows"] > 10
+    with Browser(written(tmp_path, run)) as browser:
+        assert browser.evaluate("document.querySelector('#rolling-wins svg') !== null")
         rates = [rate for rate in browser.evaluate("rollingWins()") if rate is not None]
-        assert (len(rates), rates[-1]) == (wins["windows"], pytest.approx(wins["latest"]))
-        assert (min(rates), max(rates)) == pytest.approx((wins["lowest"], wins["highest"]))
+    assert (len(rates), rates[-1]) == (wins["windows"], pytest.approx(wins["latest"]))
+    assert (min(rates), max(rates)) == pytest.approx((wins["lowest"], wins["highest"]))
 
 
 def test_candles_and_trades_lie_where_the_data_say(page):
