@@ -112,6 +112,8 @@ class ModelFilter:
             self._shadow_score = None if shadow is None else Scorer(shadow.model)
         if before.gate and sum(found.demotions.values()) > sum(before.demotions.values()):
             self._say_demoted_elsewhere(before.gate)
+        elif before.gate and found.gate in ("", *before.previous):
+            self._say_rolled_back(before.gate)
         self._tell("INFO", f"model stage {self.stage}", "MODEL_LOADED")
 
     def _say_demoted_elsewhere(self, sha256: str) -> None:
@@ -125,6 +127,13 @@ class ModelFilter:
             reason = f"the reason cannot be read: {error}"
         text = f"model {sha256[:12]} was demoted: {reason}"
         facts = {"event": "MODEL_DEMOTED", "stage": self.stage, "model": sha256, "text": text}
+        self._note("WARNING", text, facts)
+
+    def _say_rolled_back(self, sha256: str) -> None:
+        """Tell that a person put back the model before, or none."""
+        left = f"model {self.current.gate[:12]} decides" if self.current.gate else "none decides"
+        text = f"model {sha256[:12]} was rolled back: {left}"
+        facts = {"event": "MODEL_ROLLED_BACK", "stage": self.stage, "model": sha256, "text": text}
         self._note("WARNING", text, facts)
 
     def prime(self, trades: LabelledTrades) -> None:

@@ -16,7 +16,12 @@ log = logging.getLogger(__name__)
 KIND = "model"
 """Kind of the journal's events, and topic on the bus: (what happened, one line)."""
 
-_WORDS = {"MODEL_LOADED": "promoted", "MODEL_DEMOTED": "demoted", "MODEL_REFUSED": "refused"}
+_WORDS = {
+    "MODEL_LOADED": "promoted",
+    "MODEL_DEMOTED": "demoted",
+    "MODEL_ROLLED_BACK": "rolled back",
+    "MODEL_REFUSED": "refused",
+}
 """What people are told of: a model that decides now, and one that does not any more."""
 
 _LEVELS = {"INFO": logging.INFO, "WARNING": logging.WARNING, "CRITICAL": logging.CRITICAL}

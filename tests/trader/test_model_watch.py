@@ -65,3 +65,16 @@ def test_a_demotion_by_the_training_is_told_and_kept_at_the_next_session_break(t
     assert {"event": "MODEL_DEMOTED", "stage": "collect", "model": name} == {
         key: kept[-2][key] for key in ("event", "stage", "model")
     }
+
+
+def test_a_rollback_by_a_person_is_told_at_the_next_session_break(tmp_path, heard):
+    bus, kept, told = heard
+    registry = Registry(tmp_path)
+    life.live_through(registry, labelled(100, 0.8, seed=4), 100)
+    name = registry.current().shadow
+    registry.activate(Current(gate=name), "PROMOTED", 1)
+    live_model(tmp_path, bus, kept.append)
+    registry.rollback(2)
+    bus.publish("session", 20240102)
+    assert told[-1] == ("rolled back", f"model {name[:12]} was rolled back: none decides")
+    assert kept[-2]["event"] == "MODEL_ROLLED_BACK"
