@@ -3,12 +3,14 @@
 from pathlib import Path
 
 import pytest
+from labelled import labelled
 from run_samples import easy
 from typer.testing import CliRunner
 
 from mia.cli.app import app
-from mia.cli.model_walk import table, walk
+from mia.cli.model_walk import moved_blocks, table, walk
 from mia.errors import DataError
+from mia.ml.inputs import INPUTS
 from mia.ml.registry import Registry
 
 
@@ -48,3 +50,12 @@ def test_the_figures_of_all_years_are_those_of_their_trades(store) -> None:
 def test_a_year_without_data_is_refused(store) -> None:
     with pytest.raises(DataError, match="no session of ES in that range"):
         walk(store, "ES", range(2019, 2020), easy())
+
+
+def test_the_block_whose_input_moved_is_counted_and_named() -> None:
+    data = labelled(300, seed=5)
+    found = moved_blocks(data, trained=100)
+    assert (found["blocks"], found["moved"], found["by_input"]) == (3, 0, {})
+    data.x[250:, 6] += 3.0
+    assert moved_blocks(data, trained=100)["by_input"] == {INPUTS[6]: 1}
+    assert moved_blocks(data.take(slice(0, 199)), trained=100)["blocks"] == 0
