@@ -21,7 +21,7 @@ from run_samples import easy
 
 from mia.core.base_types import TradeBlock, TradingState
 from mia.core.market_feed import FeedNoticeKind
-from mia.data.feed_arbiter import FeedSwitch, SwitchReason
+from mia.data.feed_switches import FeedSwitch, SwitchReason
 from mia.data.journal_reader import JournalReader
 from mia.data.synthetic.market import SyntheticMarket
 from mia.data.synthetic.sierra_file import SierraFiles
