@@ -47,6 +47,7 @@ OTHER_NAMES = frozenset(
         "MIA_STRACE",
         "MIA_STATE_DIR",
         "MIA_TRACE",
+        "MIA_TWIN_EXAMPLES",
         "MIA_VECTORS",
         "MIA_WATCH_PAIRS",
     }

@@ -12,7 +12,7 @@ from mia.core.alert_file import AlertFile, AlertLevel
 from mia.core.base_types import TradingState
 from mia.core.broker_types import LinkState
 from mia.core.market_feed import FeedNotice, FeedNoticeKind
-from mia.data.feed_arbiter import FeedDoubt, FeedSwitch, SwitchReason
+from mia.data.feed_switches import FeedDoubt, FeedSwitch, SwitchReason
 from mia.execution.kill_switch import Cause, Rule
 from mia.execution.orders.states import Alarm, Trouble
 

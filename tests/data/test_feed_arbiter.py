@@ -9,13 +9,8 @@ from hypothesis import strategies as st
 
 from mia.core.base_types import MISSING_PRICE, TradeBlock
 from mia.core.market_feed import FeedNotice, FeedNoticeKind, ReceivedTrades
-from mia.data.feed_arbiter import (
-    ArbiterLimits,
-    FeedArbiter,
-    FeedDoubt,
-    FeedSwitch,
-    SwitchReason,
-)
+from mia.data.feed_arbiter import ArbiterLimits, FeedArbiter
+from mia.data.feed_switches import FeedDoubt, FeedSwitch, SwitchReason
 
 NS = 10**9
 START = 1_741_600_000 * NS

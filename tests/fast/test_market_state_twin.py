@@ -1,5 +1,6 @@
 """`MarketState` against the plain twin of the whole method: every field of every row."""
 
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,8 @@ from reference.resampling import Resampler
 from mia.core.base_types import Regime, SetupKind, Tier
 from mia.data.synthetic import SyntheticMarket
 
-EXAMPLES = pytest.mark.parametrize("examples", [12, pytest.param(250, marks=pytest.mark.slow)])
+MANY = int(os.environ.get("MIA_TWIN_EXAMPLES", "100"))
+EXAMPLES = pytest.mark.parametrize("examples", [12, pytest.param(MANY, marks=pytest.mark.slow)])
 PRIMARIES = ("time:60", "time:15", "reversal:4", "tick:9", "volume:90", "range:6")
 MICROS = st.sampled_from(("reversal:4", "reversal:4", "time:15", "tick:5", "range:3"))
 PARAMS = st.sampled_from(

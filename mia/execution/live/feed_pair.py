@@ -15,7 +15,8 @@ import numpy as np
 
 from mia.core.base_types import TradeBlock
 from mia.core.market_feed import FeedNotice, FeedNoticeKind, ReceivedTrades
-from mia.data.feed_arbiter import ArbiterLimits, FeedArbiter, FeedDoubt, FeedSwitch
+from mia.data.feed_arbiter import ArbiterLimits, FeedArbiter
+from mia.data.feed_switches import FeedDoubt, FeedSwitch
 from mia.data.history_stitch import cut
 from mia.execution.live.feed_intake import FAULTS, FeedIntake, log_notice
 

@@ -8,7 +8,8 @@ from data.test_feed_arbiter import NS, START, Trade, received, tape
 
 from mia.core.base_types import TradeBlock
 from mia.core.market_feed import FeedNotice, FeedNoticeKind, ReceivedTrades
-from mia.data.feed_arbiter import ArbiterLimits, FeedDoubt, FeedSwitch, SwitchReason
+from mia.data.feed_arbiter import ArbiterLimits
+from mia.data.feed_switches import FeedDoubt, FeedSwitch, SwitchReason
 from mia.execution.live.feed_pair import FeedPair, FeedSide, PairTelling
 
 NAMES = ("first", "second")

@@ -23,7 +23,7 @@ from mia.core.broker_types import LinkState
 from mia.core.frame import Battle, Book, Day, Feed, Frame, Held, Levels, Links, Model, Order
 from mia.core.frame_memory import NAME, FrameReader
 from mia.core.trading_types import BracketOrder, ClosedTrade
-from mia.data.feed_arbiter import FeedSwitch, SwitchReason
+from mia.data.feed_switches import FeedSwitch, SwitchReason
 from mia.execution.orders.states import Bracket, Execution, Leg, LegState
 from mia.performance.recorder import RunRecord
 from mia.trader.live import LiveTrader

@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -18,10 +19,12 @@ import pytest
 from faults.eager_strategy import EagerStrategy
 from iqfeed_server import IQConnect
 from run_samples import easy
+from sierra_writer import SetClock
 
 from mia.core.base_types import TradeBlock, TradingState
 from mia.core.market_feed import FeedNoticeKind
-from mia.data.feed_arbiter import FeedSwitch, SwitchReason
+from mia.data.feed_gate import FeedGate
+from mia.data.feed_switches import FeedSwitch, SwitchReason
 from mia.data.journal_reader import JournalReader
 from mia.data.synthetic.market import SyntheticMarket
 from mia.data.synthetic.sierra_file import SierraFiles
@@ -29,7 +32,7 @@ from mia.errors import ConfigError
 from mia.trader.gateway_process import GatewayProcess, gateway_process
 from mia.trader.live import LiveTrader
 from mia.trader.live_parts import LiveOptions
-from mia.trader.sources.feed_choice import close_delay, fallbacks, require_feed
+from mia.trader.sources.feed_choice import close_delay, fallbacks, open_feed, require_feed
 
 ACCOUNT = "DU1234567"
 SEED, DAY, TRADES, SPEED = 7, 20250310, 120_000, 1
@@ -289,6 +292,14 @@ def test_what_is_fallen_back_on_is_another_feed_and_follows_one_with_sides(tmp_p
     for wrong in ('["synth"]', '["ibkr", "ibkr"]'):
         with pytest.raises(ConfigError, match="feed_fallbacks"):
             easy("feed=sierra", f"feed_fallbacks={wrong}")
+
+
+def test_a_simulation_in_lock_step_has_one_feed() -> None:
+    gate = FeedGate(SetClock(0), lambda ts, good: None, "ESH25", 400_000)
+    session = SimpleNamespace(ticks=gate, options=SimpleNamespace(lockstep=True))
+    settings = easy("feed=sierra", 'feed_fallbacks=["ibkr"]').settings
+    with pytest.raises(ConfigError, match="lock-step: leave feed_fallbacks out"):
+        open_feed(SimpleNamespace(settings=settings, session=session), None)
 
 
 def test_bars_wait_longer_for_their_trades_when_a_feed_may_take_the_place_of_another() -> None:
