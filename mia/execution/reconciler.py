@@ -310,6 +310,7 @@ class Reconciler:
             name = bracket.order.bracket_id
             why = {"bracket_id": name, "what": "repair", "why": "the broker confirms the turn"}
             self._log.record("want", why)
+            self._reports.tell_overfill(bracket)
             done.repaired.append(name)
 
     def _protect_what_is_shown(self, snapshot: BrokerSnapshot) -> None:
