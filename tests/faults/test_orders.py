@@ -11,6 +11,7 @@ from faults.harness import ALL_FROM, Gateway, N, bench, record, some
 pytestmark = pytest.mark.slow
 
 ORDERS = 71
+CROSSING_S = 60
 NAKED_S = 5.0
 SHORT = {"distance": 6, "pause_s": 3, "close_s": 30}
 
@@ -62,12 +63,17 @@ FILLS = {
     "executions without statuses": fault("execution_without_status"),
     "corrected": fault("corrected_execution"),
     "statuses twice": fault("duplicated_status", {"times": 0}),
+    "an execution in two parts": fault("split_execution"),
+    "no commissions": fault("missing_commission"),
+    "the execution of the entry is busted": fault("busted_execution", {"order_ref": "*:E"}),
 }
 REFUSALS = {
     "the stop is rejected": fault("child_reject"),
     "the target is rejected": fault("child_reject", {"order_ref": "*:T"}),
     "the entry is rejected": fault("reject", {"order_ref": "*:E"}),
     "the change of a stop makes two of it": fault("forked_modify", {"order_ref": "*:S"}),
+    "a cancelled entry is not found, and may fill": fault("cancel_answer", code=10147),
+    "a cancelled entry is over already, and may fill": fault("cancel_answer", code=10148),
 }
 GROUPS = {
     "false cancels": FALSE_CANCELS,
@@ -92,3 +98,31 @@ def test_lies_about_orders_double_lose_and_bare_nothing(tmp_path: Path, group: s
         orders = len(here.gateway.ours())
     assert naked.longest < NAKED_S, naked
     record(group, cases=len(cases), rounds=ROUNDS, orders=orders, naked_s=naked.longest)
+
+
+def test_a_position_that_two_exits_turned_round_is_closed_again(tmp_path: Path) -> None:
+    with bench(tmp_path, distance=8, pause_s=3, close_s=1) as (here, naked):
+        gw, run = here.gateway, here.run
+
+        def flattened() -> bool:
+            return any(event["role"] == "FLATTEN" for event in run.of("fill"))
+
+        gw.fault("crossed_exit", {"client": ORDERS})
+        here.hold.unlink()
+        run.wait(lambda: run.passed(), "a bracket")
+        here.hold.touch()
+        run.wait(flattened, "the market order fills")
+        for _ in range(50):
+            # The group did not end the others: the market reaches one before the trader does.
+            if gw.positions():
+                break
+            gw.jump(CROSSING_S)
+        assert gw.positions(), run.told()
+        run.wait(lambda: not gw.positions() and not gw.working(), "it is closed again")
+        run.wait(lambda: run.of("closed"), "it is booked")
+        assert "OVERFILL" in {event["trouble"] for event in run.of("alarm")}
+        ends = [order["filled"] for order in gw.ours() if order["type"] != "MKT"]
+        assert sum(ends) == 1
+        assert sum(order["filled"] for order in gw.ours()) == 4
+    assert naked.longest < NAKED_S, naked
+    record("crossed exits", orders=4, naked_s=naked.longest)
