@@ -455,6 +455,39 @@ def test_a_position_that_turned_round_is_closed_once_the_broker_confirms_it() ->
     assert desk.manager.position(name) == desk.broker.position() == 0
 
 
+@pytest.mark.parametrize("code", [10147, 10148, 161])
+def test_a_cancellation_that_did_not_take_is_asked_for_again_after_a_query(code: int) -> None:
+    desk = Desk().ready()
+    name = desk.submit()
+    order = desk.order(name, "E")
+    desk.broker.frozen = True
+    desk.manager.cancel_entry(name, 0)
+    # The request is lost at the broker, which answers with a code.
+    desk.broker.limbo.clear()
+    desk.broker.frozen = False
+    desk.hand_over(Notice(order.ticket.order_id, code, "cannot be cancelled"))
+    assert desk.state(name, "E") == "PENDING_CANCEL"
+    assert desk.query().retry == ""
+    desk.settle(4)
+    assert desk.alive(name) == set()
+    assert desk.manager.why_no_risk == ""
+
+
+def test_a_code_that_comes_while_stock_is_taken_needs_another_query() -> None:
+    desk = Desk().ready()
+    name = desk.submit()
+    order = desk.order(name, "E")
+    desk.reconciler.begin()
+    snapshot = desk.broker.snapshot()
+    desk.tell(snapshot)
+    desk.hand_over(Notice(order.ticket.order_id, 10349, "not so"))
+    assert desk.reconciler.reconcile(snapshot).retry
+    assert desk.manager.why_no_risk
+    assert desk.query().retry == ""
+    assert desk.manager.why_no_risk == ""
+    assert desk.alive(name) == {"E", "S", "T"}
+
+
 def test_an_exit_that_is_heard_before_its_entry_after_a_restart_is_no_overfill() -> None:
     desk = Desk().ready()
     name = desk.submit()

@@ -163,14 +163,22 @@ class BrokerThatLies(RuleBasedStateMachine):
                 broker._cancel(subject)
 
     @precondition(lambda self: self.desk.manager.link is LinkState.READY)
-    @rule(complete=st.booleans(), hide=st.integers(0, 3), twice=st.booleans(), late=st.booleans())
-    def query(self, complete: bool, hide: int, twice: bool, late: bool) -> None:
+    @rule(
+        complete=st.booleans(),
+        hide=st.integers(0, 3),
+        twice=st.booleans(),
+        late=st.booleans(),
+        told=st.booleans(),
+    )
+    def query(self, complete: bool, hide: int, twice: bool, late: bool, told: bool) -> None:
         desk = self.desk
         if desk.broker.frozen:
             return
         desk.reconciler.begin()
         desk.deliver()
         snapshot = desk.broker.snapshot(complete=complete, hide=hide)
+        if told:
+            desk.tell(snapshot)
         if late and desk.broker.fillable():
             desk.broker.fill(desk.broker.fillable()[0], 1)
             desk.deliver()

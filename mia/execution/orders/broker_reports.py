@@ -43,7 +43,9 @@ class BrokerReports:
     touched : set of str
         Contracts with executions told since it was last cleared.
     heard : set of str
-        Orders told of live since it was last cleared.
+        Orders told of since it was last cleared, be it live or in answer to a question.
+    doubted : set of str
+        Orders that a code made suspect since it was last cleared.
     """
 
     def __init__(self, log: OrderRecorder, settings: OrderSettings) -> None:
@@ -58,6 +60,7 @@ class BrokerReports:
         self._query = ""
         self.touched: set[str] = set()
         self.heard: set[str] = set()
+        self.doubted: set[str] = set()
 
     def take_fills(self) -> list[Fill]:
         """Return the fills since the last call."""
@@ -204,6 +207,7 @@ class BrokerReports:
                 return leg
         if leg.may_fill:
             self._log.record("suspect", {"ref": leg.ref, "text": text})
+            self.doubted.add(leg.ref)
             self._log.alarm(Trouble.SUSPECT, leg.ref, text)
             self._query = f"{leg.ref} is suspect after {text}"
         return leg
