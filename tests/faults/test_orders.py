@@ -64,7 +64,6 @@ FILLS = {
     "corrected": fault("corrected_execution"),
     "statuses twice": fault("duplicated_status", {"times": 0}),
     "no commissions": fault("missing_commission"),
-    "the execution of the entry is busted": fault("busted_execution", {"order_ref": "*:E"}),
 }
 REFUSALS = {
     "the stop is rejected": fault("child_reject"),
