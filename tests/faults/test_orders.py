@@ -112,7 +112,7 @@ def test_a_position_that_two_exits_turned_round_is_closed_again(tmp_path: Path) 
 
         gw.fault("crossed_exit", {"client": ORDERS})
         here.hold.unlink()
-        run.wait(lambda: run.passed(), "a bracket")
+        run.wait(run.passed, "a bracket")
         here.hold.touch()
         run.wait(flattened, "the market order fills")
         for _ in range(50):

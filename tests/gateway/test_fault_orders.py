@@ -111,8 +111,10 @@ def test_two_exits_of_a_group_both_fill_by_a_fault_alone(crosses) -> None:
         target = trader.place("SELL", "LMT", 1, trader.last - 10.0, "a:T", **group)
         flat = trader.place("SELL", "MKT", 1, ref="a:F1", **group)
         await trader.step_until(
-            lambda: {"Filled", "Cancelled"} & {*trader.statuses(target)}
-            and {"Filled", "Cancelled"} & {*trader.statuses(flat)}
+            lambda: (
+                {"Filled", "Cancelled"} & {*trader.statuses(target)}
+                and {"Filled", "Cancelled"} & {*trader.statuses(flat)}
+            )
         )
         ends = sorted(trader.statuses(order)[-1] for order in (target, flat))
         assert ends == (["Filled", "Filled"] if crosses else ["Cancelled", "Filled"])
