@@ -463,9 +463,15 @@ class Desk:
         self.reconciler.begin()
         self.deliver()
         snapshot = self.broker.snapshot(complete=complete, hide=hide)
+        self.tell(snapshot)
         result = self.reconciler.reconcile(snapshot)
         self.collect()
         return result
+
+    def tell(self, snapshot: BrokerSnapshot) -> None:
+        """Hand over what a query shows of open orders, as a connection does with each answer."""
+        for report in snapshot.open_orders:
+            self.hand_over(report)
 
     def deliver(self, count: int | None = None) -> None:
         """Hand over messages in their order; what they cause is delivered too if all are."""

@@ -191,6 +191,9 @@ class OrderManager:
         doubtful = next(self.ledger.unsettled(), None)
         if doubtful is not None:
             return f"order {doubtful.ref} is {doubtful.state.value} ({doubtful.reason})"
+        turned = next((b for b in self.ledger.live() if b.open < 0), None)
+        if turned is not None:
+            return f"bracket {turned.order.bracket_id} has closed more than it is known to open"
         if self.settings.foreign == "halt":
             if self.ledger.quarantine:
                 return f"position in {min(self.ledger.quarantine)} is not explained by our fills"

@@ -16,7 +16,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
 from mia.core.base_types import OrderRole, TradingState
-from mia.core.broker_types import BrokerSnapshot, OpenOrderReport
+from mia.core.broker_types import BrokerSnapshot, BrokerStatus, OpenOrderReport
 from mia.core.crash_points import crash_point
 from mia.execution.order_manager import OrderManager
 from mia.execution.orders.adoption import lost_events
@@ -24,6 +24,7 @@ from mia.execution.orders.broker_reports import order_payload
 from mia.execution.orders.states import DONE, Bracket, Leg, LegState, Trouble
 
 HALT = TradingState.HALT_ENTRIES
+_WORKS = frozenset({BrokerStatus.PRE_SUBMITTED, BrokerStatus.SUBMITTED})
 
 
 @dataclass(slots=True)
@@ -152,11 +153,19 @@ class Reconciler:
             if alive and leg.state in (LegState.SENT, LegState.UNKNOWN):
                 self._reports.on_open_order(report)
             return
+        # An answer that shows an order at work says that a cancellation did not take.
+        kept = leg.state is LegState.PENDING_CANCEL and report.status in _WORKS
         if leg.ref in self._heard:
-            # What was told live meanwhile may be newer than the snapshot, or older.
-            if leg.may_fill != bool(alive) or leg.unsettled:
+            # What was told meanwhile may be newer than the snapshot, or older; but the answers
+            # to the question are told too, and they settle what was in doubt before it.
+            agrees = leg.may_fill == bool(alive)
+            same = (leg.price, leg.quantity) == (report.price, report.quantity)
+            settles = bool(alive) and same and leg.ref not in self._reports.doubted
+            if not agrees or (leg.unsettled and not settles):
                 done.retry = f"{leg.ref} was told of while the snapshot was taken"
-            return
+                return
+            if not (settles and (leg.unsettled or kept)):
+                return
         payload = {**order_payload(leg, report), "alive": alive}
         was_over = not leg.may_fill
         if (
@@ -310,6 +319,7 @@ class Reconciler:
             name = bracket.order.bracket_id
             why = {"bracket_id": name, "what": "repair", "why": "the broker confirms the turn"}
             self._log.record("want", why)
+            self._reports.tell_overfill(bracket)
             done.repaired.append(name)
 
     def _protect_what_is_shown(self, snapshot: BrokerSnapshot) -> None:

@@ -24,6 +24,7 @@ from mia.trader.sources.wire_feed import WireTap
 
 log = logging.getLogger(__name__)
 
+_CONFIRM_S = 2.0
 _DELAYED, _DELAYED_FROZEN = 3, 4
 
 
@@ -102,9 +103,19 @@ class StartUp:
         self._session.ticks.start_contract(contract.name)
         if self._settings.feed in OWN_FEEDS:
             return
-        wait = 0.0 if self._options.lockstep else 2.0
-        await market.subscribe_quotes(contract, wait)
-        await market.subscribe_trades(contract, wait)
+        if self._options.lockstep:
+            await market.subscribe_quotes(contract, 0.0)
+            await market.subscribe_trades(contract, 0.0)
+            return
+        # Each waits for a first tick, to hear a refusal: in a quiet market that is the whole time.
+        asked = await asyncio.gather(
+            market.subscribe_quotes(contract, _CONFIRM_S),
+            market.subscribe_trades(contract, _CONFIRM_S),
+            return_exceptions=True,
+        )
+        for answer in asked:
+            if isinstance(answer, BaseException):
+                raise answer
 
     async def _open_sources(self, market: IbkrConnector, contract: FutureContract) -> None:
         """Subscribe to what the cycle can do without."""

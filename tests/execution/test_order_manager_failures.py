@@ -455,6 +455,107 @@ def test_a_position_that_turned_round_is_closed_once_the_broker_confirms_it() ->
     assert desk.manager.position(name) == desk.broker.position() == 0
 
 
+@pytest.mark.parametrize("code", [10147, 10148, 161])
+def test_a_cancellation_that_did_not_take_is_asked_for_again_after_a_query(code: int) -> None:
+    desk = Desk().ready()
+    name = desk.submit()
+    order = desk.order(name, "E")
+    desk.broker.frozen = True
+    desk.manager.cancel_entry(name, 0)
+    # The request is lost at the broker, which answers with a code.
+    desk.broker.limbo.clear()
+    desk.broker.frozen = False
+    desk.hand_over(Notice(order.ticket.order_id, code, "cannot be cancelled"))
+    assert desk.state(name, "E") == "PENDING_CANCEL"
+    assert desk.query().retry == ""
+    desk.settle(4)
+    assert desk.alive(name) == set()
+    assert desk.manager.why_no_risk == ""
+
+
+def test_a_code_that_comes_while_stock_is_taken_needs_another_query() -> None:
+    desk = Desk().ready()
+    name = desk.submit()
+    order = desk.order(name, "E")
+    desk.reconciler.begin()
+    snapshot = desk.broker.snapshot()
+    desk.tell(snapshot)
+    desk.hand_over(Notice(order.ticket.order_id, 10349, "not so"))
+    assert desk.reconciler.reconcile(snapshot).retry
+    assert desk.manager.why_no_risk
+    assert desk.query().retry == ""
+    assert desk.manager.why_no_risk == ""
+    assert desk.alive(name) == {"E", "S", "T"}
+
+
+def test_an_exit_that_is_heard_before_its_entry_after_a_restart_is_no_overfill() -> None:
+    desk = Desk().ready()
+    name = desk.submit()
+    desk.drop()
+    desk.broker.fill(desk.order(name, "E"), 1)
+    desk.broker.outbox.clear()
+    desk.start()
+    desk.connect()
+    # Nothing was asked yet, and the target fills.
+    desk.fill(name, "T")
+    assert desk.manager.position(name) == -1
+    assert desk.manager.why_no_risk
+    desk.query()
+    assert desk.manager.position(name) == desk.broker.position() == 0
+    assert desk.manager.why_no_risk == ""
+    assert "OVERFILL" not in desk.troubles()
+    assert desk.alive(name) == set()
+
+
+def test_a_stop_stays_while_executions_of_its_entry_are_under_way() -> None:
+    desk = Desk().ready()
+    name = desk.submit(quantity=2)
+    broker = desk.broker
+    entry = broker.fill(desk.order(name, "E"), 2)
+    broker.outbox.clear()
+    desk.fill(name, "T", 1)
+    assert desk.manager.position(name) == -1
+    assert desk.manager.wants_query
+    assert name in desk.manager.why_no_risk
+    assert desk.alive(name) == {"S", "T"}
+    desk.hand_over(entry)
+    assert desk.manager.position(name) == broker.position() == 1
+    desk.settle(10)
+    assert desk.alive(name) == {"S", "T"}
+    assert "OVERFILL" not in desk.troubles()
+
+
+def test_two_exits_of_a_part_that_cross_are_told_of_once_the_broker_confirms_them() -> None:
+    desk = Desk().ready()
+    name = desk.submit(quantity=2)
+    desk.fill(name, "E", 1)
+    desk.manager.flatten(name, 0)
+    flat = desk.order(name, "F1")
+    target = desk.order(name, "T")
+    desk.deliver()
+    assert desk.state(name, "E") == "CANCELLED"
+    # Both fill: what the target has is no longer open when the market order takes it again.
+    desk.broker.fill(target, 1)
+    flat.status, flat.quantity = BrokerStatus.SUBMITTED, 1
+    desk.deliver()
+    flat.filled, flat.status = 1, BrokerStatus.FILLED
+    crossed = replace(
+        desk.broker.executions[-1],
+        exec_id="a.b.99.01",
+        order_id=flat.ticket.order_id,
+        order_ref=flat.ticket.order_ref,
+        perm_id=flat.perm_id,
+    )
+    desk.broker.executions.append(crossed)
+    desk.hand_over(crossed)
+    assert desk.manager.position(name) == desk.broker.position() == -1
+    assert desk.manager.why_no_risk
+    assert desk.query().repaired == [name]
+    assert "OVERFILL" in desk.troubles()
+    desk.settle(10)
+    assert desk.manager.position(name) == desk.broker.position() == 0
+
+
 def test_a_refused_flatten_is_tried_three_times_and_then_a_person_is_called() -> None:
     desk = Desk().ready()
     name = desk.submit()

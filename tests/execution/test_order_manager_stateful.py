@@ -1,7 +1,9 @@
 """The order manager and the reconciler against a model of the broker, by random sequences.
 
-After every step: one live order for each intent (I1), the limit (I4), and the state equals the
-fold of what was written down (I8). After every sequence the world turns benevolent, and then the
+After every step: one live order for each intent (I1), the limit (I4), the exits of a bracket
+exclude one another at the broker, no new one is larger than what is open or joins another market
+order, an alarm of too many contracts is true, and the state equals the fold of what was written
+down (I8). After every sequence the world turns benevolent, and then the
 position is that of the broker (I2), protected in its size (I3), and nothing is left over.
 """
 
@@ -20,8 +22,14 @@ from hypothesis.stateful import (
 )
 from order_broker import CLIENT, CONTRACT, Desk, ModelOrder
 
-from mia.core.base_types import OrderType
-from mia.core.broker_types import BrokerStatus, ExecutionReport, LinkState, Notice
+from mia.core.base_types import OrderRole, OrderType
+from mia.core.broker_types import (
+    BrokerStatus,
+    ExecutionReport,
+    LinkState,
+    Notice,
+    OrderTicket,
+)
 from mia.errors import BrokerError
 from mia.execution.orders.ledger import OrderLedger
 from mia.execution.orders.states import parse_reference
@@ -41,6 +49,8 @@ class BrokerThatLies(RuleBasedStateMachine):
         self.busted = False
         self.poisoned = False
         self.desk.broker.oca_cancels = oca_cancels
+        self.known_ids: set[int] = set()
+        self.desk.broker.on_bytes = self.see_exit
         if not resizes:
             self.desk.broker._resize_children = lambda entry: None
 
@@ -153,14 +163,22 @@ class BrokerThatLies(RuleBasedStateMachine):
                 broker._cancel(subject)
 
     @precondition(lambda self: self.desk.manager.link is LinkState.READY)
-    @rule(complete=st.booleans(), hide=st.integers(0, 3), twice=st.booleans(), late=st.booleans())
-    def query(self, complete: bool, hide: int, twice: bool, late: bool) -> None:
+    @rule(
+        complete=st.booleans(),
+        hide=st.integers(0, 3),
+        twice=st.booleans(),
+        late=st.booleans(),
+        told=st.booleans(),
+    )
+    def query(self, complete: bool, hide: int, twice: bool, late: bool, told: bool) -> None:
         desk = self.desk
         if desk.broker.frozen:
             return
         desk.reconciler.begin()
         desk.deliver()
         snapshot = desk.broker.snapshot(complete=complete, hide=hide)
+        if told:
+            desk.tell(snapshot)
         if late and desk.broker.fillable():
             desk.broker.fill(desk.broker.fillable()[0], 1)
             desk.deliver()
@@ -266,6 +284,35 @@ class BrokerThatLies(RuleBasedStateMachine):
                 if entry.role == "E" and entry.ticket.side == side
             )
             assert held <= MAX_SIZE
+
+    def see_exit(self, what: str, ticket: OrderTicket) -> None:
+        """Look at an exit as it leaves: it closes what is believed open, and nobody else does."""
+        name, role = parse_reference(ticket.order_ref) or ("", None)
+        new = ticket.order_id not in self.known_ids
+        self.known_ids.add(ticket.order_id)
+        bracket = self.desk.manager.ledger.brackets[name]
+        if not new or ticket.parent_id or role is OrderRole.ENTRY:
+            return
+        others = [leg for leg in bracket.exits if leg.ref != ticket.order_ref and leg.may_fill]
+        assert ticket.quantity <= abs(bracket.expected)
+        assert ticket.side * bracket.expected * bracket.order.side < 0
+        assert ticket.oca_group or not others
+        assert not any(leg.role is role for leg in others)
+
+    @invariant()
+    def exits_of_a_bracket_exclude_one_another(self) -> None:
+        for name in self.names:
+            alive = [
+                order.ticket
+                for order in self.desk.broker.orders
+                if order.alive and order.bracket == name and order.role != "E"
+            ]
+            assert len(alive) < 2 or {ticket.oca_group for ticket in alive} == {name}
+
+    @invariant()
+    def an_alarm_of_too_many_contracts_is_true(self) -> None:
+        self.desk.collect()
+        assert self.busted or "OVERFILL" not in self.desk.troubles()
 
     @invariant()
     def fills_told_add_up(self) -> None:

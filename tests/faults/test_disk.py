@@ -45,22 +45,26 @@ def damage(state: Path, chance: random.Random) -> str:
 def test_a_damaged_journal_is_refused_then_rebuilt_from_the_broker(tmp_path: Path) -> None:
     chance = random.Random(5)
     rounds = max(1, N // 5)
-    with gateway(tmp_path) as gw, Watch(gw) as watch:
-        for number in range(rounds):
-            state = tmp_path / f"state{number}"
-            with trader(gw, tmp_path, state=state, **HOLDING) as run:
+    longest = 0.0
+    for number in range(rounds):
+        # To a fresh directory the round before is a bracket that nobody remembers: it would halt.
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        state = folder / "state"
+        with gateway(folder) as gw, Watch(gw) as watch:
+            with trader(gw, folder, state=state, **HOLDING) as run:
                 run.ready()
                 run.wait(gw.positions, "a position")
                 time.sleep(0.5)
                 run.kill()
             place = damage(state, chance)
-            with trader(gw, tmp_path, state=state, **HOLDING) as run:
+            with trader(gw, folder, state=state, **HOLDING) as run:
                 assert run.end() == 8, (place, run.told())
                 assert not run.of("ready", "sent")
             assert list(state.glob("journal.db*damaged*")) or list(state.glob("*quarantine*")), [
                 path.name for path in state.iterdir()
             ]
-            with trader(gw, tmp_path, state=state, hold=str(state), **HOLDING) as run:
+            with trader(gw, folder, state=state, hold=str(state), **HOLDING) as run:
                 run.ready()
                 assert any(e["adopted"] for e in run.of("reconciled")), run.told()
                 assert sum(o["type"] == "STP" for o in gw.working()) == 1
@@ -71,8 +75,9 @@ def test_a_damaged_journal_is_refused_then_rebuilt_from_the_broker(tmp_path: Pat
                 run.wait(lambda: not gw.working(), "nothing works", 20)
                 check_orders(gw)
                 assert run.kill(signal.SIGTERM) in (0, -signal.SIGTERM, 143), run.told()
-    assert watch.naked.longest < 5.0
-    record("damaged journal", rounds=rounds, naked_s=watch.naked.longest)
+        longest = max(longest, watch.naked.longest)
+    assert longest < 5.0
+    record("damaged journal", rounds=rounds, naked_s=longest)
 
 
 def _may_unshare() -> bool:

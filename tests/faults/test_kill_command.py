@@ -70,20 +70,24 @@ def test_a_signal_alone_halts_entries_and_leaves_the_stop(tmp_path: Path) -> Non
 
 def test_flatten_closes_the_position_of_a_trader_that_is_stopped(tmp_path: Path) -> None:
     taken: list[float] = []
-    with gateway(tmp_path) as gw, Watch(gw) as watch:
-        for number in range(max(1, N // 10)):
-            state = tmp_path / f"state{number}"
-            with trader(gw, tmp_path, state=state, **HOLDING) as run:
-                run.ready()
-                run.wait(gw.positions, "a position")
-                run.process.send_signal(signal.SIGSTOP)
-                began = time.monotonic()
-                done = kill(state, "flatten", "--force", "--timeout", "3")
-                taken.append(time.monotonic() - began)
-                assert done.returncode == 0, done.stdout + done.stderr
-                assert not gw.positions()
-                assert not gw.working()
-                check_orders(gw)
-                assert run.end() == -signal.SIGKILL
-    assert watch.naked.longest < 5.0
+    longest = 0.0
+    for number in range(max(1, N // 10)):
+        # To a fresh directory the round before is a bracket that nobody remembers: it would halt.
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        state = folder / "state"
+        with gateway(folder) as gw, Watch(gw) as watch, trader(gw, folder, **HOLDING) as run:
+            run.ready()
+            run.wait(gw.positions, "a position")
+            run.process.send_signal(signal.SIGSTOP)
+            began = time.monotonic()
+            done = kill(state, "flatten", "--force", "--timeout", "3")
+            taken.append(time.monotonic() - began)
+            assert done.returncode == 0, done.stdout + done.stderr
+            assert not gw.positions()
+            assert not gw.working()
+            check_orders(gw)
+            assert run.end() == -signal.SIGKILL
+        longest = max(longest, watch.naked.longest)
+    assert longest < 5.0
     record("kill flatten, trader stopped", times=len(taken), flat_after_max_s=max(taken))

@@ -11,6 +11,7 @@ from faults.harness import ALL_FROM, Gateway, N, bench, record, some
 pytestmark = pytest.mark.slow
 
 ORDERS = 71
+CROSSING_S = 60
 NAKED_S = 5.0
 SHORT = {"distance": 6, "pause_s": 3, "close_s": 30}
 
@@ -62,6 +63,7 @@ FILLS = {
     "executions without statuses": fault("execution_without_status"),
     "corrected": fault("corrected_execution"),
     "statuses twice": fault("duplicated_status", {"times": 0}),
+    "no commissions": fault("missing_commission"),
 }
 REFUSALS = {
     "the stop is rejected": fault("child_reject"),
@@ -69,14 +71,20 @@ REFUSALS = {
     "the entry is rejected": fault("reject", {"order_ref": "*:E"}),
     "the change of a stop makes two of it": fault("forked_modify", {"order_ref": "*:S"}),
 }
+CANCELS = {
+    f"the cancellation of an entry is answered with {code}": fault("cancel_answer", code=code)
+    for code in (10147, 10148, 161)
+}
 GROUPS = {
     "false cancels": FALSE_CANCELS,
     "ambiguous submits": AMBIGUOUS,
     "fills": FILLS,
     "refusals": REFUSALS,
+    "cancellations": CANCELS,
 }
+RESTING = {"kind": "LIMIT", "away": 20, "close_s": 10}
 if N < ALL_FROM:
-    EVERYTHING = {what: arm for cases in GROUPS.values() for what, arm in cases.items()}
+    EVERYTHING = {what: arm for cases in list(GROUPS.values())[:-1] for what, arm in cases.items()}
     GROUPS = {"a sample": dict(some(list(EVERYTHING.items()), 8))}
 ROUNDS = max(1, N // ALL_FROM)
 
@@ -85,10 +93,39 @@ ROUNDS = max(1, N // ALL_FROM)
 def test_lies_about_orders_double_lose_and_bare_nothing(tmp_path: Path, group: str) -> None:
     cases = GROUPS[group].items()
     trail = group in ("refusals", "a sample")
-    with bench(tmp_path, trail=trail, **SHORT) as (here, naked):
+    wish = SHORT | (RESTING if group == "cancellations" else {})
+    with bench(tmp_path, trail=trail, **wish) as (here, naked):
         for _ in range(ROUNDS):
             for what, arm in cases:
                 here.bracket(arm, what, fires="two of it" not in what)
         orders = len(here.gateway.ours())
     assert naked.longest < NAKED_S, naked
     record(group, cases=len(cases), rounds=ROUNDS, orders=orders, naked_s=naked.longest)
+
+
+def test_a_position_that_two_exits_turned_round_is_closed_again(tmp_path: Path) -> None:
+    with bench(tmp_path, distance=8, pause_s=3, close_s=1) as (here, naked):
+        gw, run = here.gateway, here.run
+
+        def flattened() -> bool:
+            return any(event["role"] == "FLATTEN" for event in run.of("fill"))
+
+        gw.fault("crossed_exit", {"client": ORDERS})
+        here.hold.unlink()
+        run.wait(run.passed, "a bracket")
+        here.hold.touch()
+        run.wait(flattened, "the market order fills")
+        for _ in range(50):
+            # The group did not end the others: the market reaches one before the trader does.
+            if gw.positions():
+                break
+            gw.jump(CROSSING_S)
+        assert gw.positions(), run.told()
+        run.wait(lambda: not gw.positions() and not gw.working(), "it is closed again")
+        run.wait(lambda: run.of("closed"), "it is booked")
+        assert "OVERFILL" in {event["trouble"] for event in run.of("alarm")}
+        ends = [order["filled"] for order in gw.ours() if order["type"] != "MKT"]
+        assert sum(ends) == 1
+        assert sum(order["filled"] for order in gw.ours()) == 4
+    assert naked.longest < NAKED_S, naked
+    record("crossed exits", orders=4, naked_s=naked.longest)

@@ -103,6 +103,25 @@ def test_a_change_may_leave_two_orders_under_one_id() -> None:
     play(act, at("forked_modify"))
 
 
+@pytest.mark.parametrize("crosses", [False, True])
+def test_two_exits_of_a_group_both_fill_by_a_fault_alone(crosses) -> None:
+    async def act(here):
+        trader = await ready(here)
+        group = {"ocaGroup": "g", "ocaType": 2}
+        target = trader.place("SELL", "LMT", 1, trader.last - 10.0, "a:T", **group)
+        flat = trader.place("SELL", "MKT", 1, ref="a:F1", **group)
+        await trader.step_until(
+            lambda: (
+                {"Filled", "Cancelled"} & {*trader.statuses(target)}
+                and {"Filled", "Cancelled"} & {*trader.statuses(flat)}
+            )
+        )
+        ends = sorted(trader.statuses(order)[-1] for order in (target, flat))
+        assert ends == (["Filled", "Filled"] if crosses else ["Cancelled", "Filled"])
+
+    play(act, *([at("crossed_exit")] if crosses else []))
+
+
 @pytest.mark.parametrize("code", [10147, 10148, 161])
 def test_a_cancellation_is_refused_and_the_order_fills(code) -> None:
     async def act(here):

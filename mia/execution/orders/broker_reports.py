@@ -43,7 +43,9 @@ class BrokerReports:
     touched : set of str
         Contracts with executions told since it was last cleared.
     heard : set of str
-        Orders told of live since it was last cleared.
+        Orders told of since it was last cleared, be it live or in answer to a question.
+    doubted : set of str
+        Orders that a code made suspect since it was last cleared.
     """
 
     def __init__(self, log: OrderRecorder, settings: OrderSettings) -> None:
@@ -58,6 +60,7 @@ class BrokerReports:
         self._query = ""
         self.touched: set[str] = set()
         self.heard: set[str] = set()
+        self.doubted: set[str] = set()
 
     def take_fills(self) -> list[Fill]:
         """Return the fills since the last call."""
@@ -204,6 +207,7 @@ class BrokerReports:
                 return leg
         if leg.may_fill:
             self._log.record("suspect", {"ref": leg.ref, "text": text})
+            self.doubted.add(leg.ref)
             self._log.alarm(Trouble.SUSPECT, leg.ref, text)
             self._query = f"{leg.ref} is suspect after {text}"
         return leg
@@ -224,15 +228,23 @@ class BrokerReports:
     def judge(self, bracket: Bracket) -> None:
         """Raise alarms about a bracket that has more than it should."""
         name, entry = bracket.order.bracket_id, bracket.entry
-        if bracket.open < 0 or entry.filled > bracket.order.quantity:
-            text = f"{bracket.position} contracts held of an order for {bracket.order.quantity}"
-            self._log.alarm(Trouble.OVERFILL, name, text, HALT, once=True)
+        if max(bracket.closed, entry.filled) > bracket.order.quantity:
+            self.tell_overfill(bracket)
         if bracket.open < 0 and not bracket.repair_wanted:
             self._query = f"the position of {name} has turned round"
         for leg in bracket.legs.values():
             if leg.is_doubled:
                 text = f"the broker works several orders for it: {sorted(leg.perms)}"
                 self._log.alarm(Trouble.DUPLICATE_ORDER, leg.ref, text, HALT, once=True)
+
+    def tell_overfill(self, bracket: Bracket) -> None:
+        """Raise the alarm that more was filled than may be: the orders' sizes or a query say so.
+
+        An exit whose execution is heard before that of the entry proves nothing of the kind: so
+        it comes to a trader that is started while its bracket fills.
+        """
+        text = f"{bracket.position} contracts held of an order for {bracket.order.quantity}"
+        self._log.alarm(Trouble.OVERFILL, bracket.order.bracket_id, text, HALT, once=True)
 
     def _move(self, leg: Leg, kind: str, payload: dict[str, object], perm_id: int) -> None:
         """Write a report unless it only repeats the last one about an order that is settled."""

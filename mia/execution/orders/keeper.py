@@ -94,6 +94,7 @@ class OrderKeeper:
         self._query_mark = self._sender.sends
         self.reports.touched.clear()
         self.reports.heard.clear()
+        self.reports.doubted.clear()
 
     def is_judged(self, leg: Leg) -> bool:
         """Tell whether a snapshot begun at `begin_query` must show an order if it lives."""

@@ -2,6 +2,7 @@
 
 The rules, strictest first:
 
+* Exits that filled before anything was heard of their entry prove no turn: the stop stays.
 * A position that turned round is never enlarged: our working exits leave, and once a
   reconciliation has confirmed the turn, one market order closes it.
 * An open position has a working stop of its size, or is being flattened. A stop that is surely
@@ -66,6 +67,8 @@ def needs(bracket: Bracket, held: int | None = None) -> list[Need]:
         no new exit is larger.
     """
     expected = bracket.expected
+    if expected < 0 and bracket.awaits_entry:
+        return _of_the_entry(bracket)
     if expected < 0:
         return _of_a_turned_position(bracket, -expected)
     wanted = _of_the_entry(bracket)

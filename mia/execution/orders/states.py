@@ -292,6 +292,20 @@ class Bracket:
         return side * sum(leg.side * (leg.filled + leg.missing) for leg in self.legs.values())
 
     @property
+    def closed(self) -> int:
+        """Contracts that its exits have closed, as booked."""
+        return self.entry.filled - self.open
+
+    @property
+    def awaits_entry(self) -> bool:
+        """Whether exits have closed what no execution of the entry has opened so far.
+
+        No exit fills before the entry has: as long as the entry may fill and they closed no more
+        than its size, executions of the entry are under way, or lost until a query.
+        """
+        return self.open < 0 and self.entry.may_fill and self.closed <= self.order.quantity
+
+    @property
     def is_open(self) -> bool:
         """Whether it holds a position, may get one, or waits for executions.
 

@@ -108,6 +108,7 @@ _ORDERS = (
     _in("read_only", _ids(PLACE_ORDER, CANCEL_ORDER, 58), (53,), times=0),
     _in("held_behind_dialog", _ids(PLACE_ORDER), (53,), parameters={"seconds": 0.0}),
     _in("forked_modify", _ids(PLACE_ORDER), (37,), parameters={"keep_group": False}),
+    _in("crossed_exit", _ids(PLACE_ORDER), (3,), order_ref="*:F*"),
     _in(
         "cancel_answer",
         _ids(CANCEL_ORDER),

@@ -80,6 +80,12 @@ def _forked(box: FaultBox, fault: Fault, link: FaultLink, frame: Frame) -> bool:
     return False
 
 
+def _crossed(box: FaultBox, fault: Fault, link: FaultLink, frame: Frame) -> bool:
+    """Let an order stand for itself: what others of its group fill meanwhile does not end it."""
+    frame.fields[OCA_GROUP] = ""
+    return True
+
+
 def _no_cancel(box: FaultBox, fault: Fault, link: FaultLink, frame: Frame) -> bool:
     order_id = box.request_of(frame.fields)
     box.error(link, order_id, fault["code"], text_of(fault["code"], order_id))
@@ -112,6 +118,7 @@ _ACTS: dict[str, Act] = {
     "silent_start": _ignored,
     "held_behind_dialog": _dialog,
     "forked_modify": _forked,
+    "crossed_exit": _crossed,
     "cancel_answer": _no_cancel,
     "expired_contract": _refused,
     "history_pacing": _refused,

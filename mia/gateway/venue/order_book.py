@@ -175,11 +175,11 @@ class OrderBook:
         return self._group(work) in self._spent
 
     def entry_of_group(self, work: Work) -> Work | None:
-        """Return the parent whose attached children share the OCA group of `work`, if any."""
+        """Return the parent that live children in the OCA group of `work` close, if any."""
         if not work.record.order.oca_group:
             return None
         for each in self._groups.get(self._group(work), ()):
-            if each is not work and each.attached and not each.is_done and each.parent is not None:
+            if each is not work and each.closes_parent and not each.is_done:
                 return each.parent
         return None
 

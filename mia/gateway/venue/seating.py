@@ -58,17 +58,23 @@ class Seating:
         self.sync(work, now)
 
     def join(self, work: Work, now: int) -> None:
-        """Let an order of the other side close a bracket whose OCA group it shares."""
+        """Let an order of the other side close a bracket whose OCA group it shares.
+
+        It becomes one of the children, so that what it fills is no longer open for the others:
+        a group that only reduces its members would let the last of them open a position.
+        """
         entry = self._book.entry_of_group(work)
         if entry is None or entry.tape != work.tape or entry.terms.side == work.terms.side:
             return
-        closes_all = 0 < entry.open <= work.record.remaining
-        if entry.is_done and closes_all and work.record.order.tif not in IMMEDIATE:
-            work.parent = entry
-            entry.children.append(work)
-            shrink(work, work.record.remaining - entry.open)
-        else:
+        immediate = work.record.order.tif in IMMEDIATE
+        if entry.attached_children() and (entry.open <= 0 or immediate):
             self.detach(entry, now)
+        if entry.open <= 0:
+            return
+        work.parent = entry
+        entry.children.append(work)
+        if entry.is_done:
+            shrink(work, work.record.remaining - entry.open)
 
     def detach(self, entry: Work, now: int) -> None:
         """Match an entry and its children each by itself from now on."""
