@@ -31,7 +31,7 @@ Pace = Callable[[int], None]
 
 _LONGEST_AWAY = 30 * 60 * SECOND
 _AT_ONCE = 4096
-"""Trades of the past that are learned before others have their turn: some tens of milliseconds."""
+"""Trades of the past that are learned before others have their turn."""
 
 
 class Fronts:
