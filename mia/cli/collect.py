@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -64,7 +65,7 @@ def collect(
         raise UsageError(f"--feed must be one of {', '.join(FEEDS)}, was {feed!r}")
     report = partial(_report, as_json)
     if compact:
-        for day in compact_all(Store.create(out), feed):
+        for day in compact_all(Store.create(out), feed, time.time_ns()):
             report(day)
         return
     loaded = load_settings(config, assignments or ())
@@ -115,7 +116,7 @@ async def _work(
         await record(source, collector, clock, stop, report, position=position, filler=filler)
         _say(f"{collector.trades} trades recorded")
     # What is there can be used at once; the segments of a session that goes on stay open.
-    for day in compact_all(Store(out), feed):
+    for day in compact_all(Store(out), feed, clock.now()):
         report(day)
 
 

@@ -15,6 +15,7 @@ from mia.core.base_types import MISSING_PRICE
 from mia.data.collected_holes import Hole, holes_of, stretches, told_of
 from mia.data.collector import feed_folder, segments_of
 from mia.data.files import write_json, writing
+from mia.data.gaps import gaps_by
 from mia.data.journal_disk import sync_directory
 from mia.data.quality import Gap
 from mia.data.raw import ImportSource, RawTrades, SourceFormat, TradeFlag
@@ -29,6 +30,7 @@ REFUSED = ".refused"
 """Ending of a segment of which the store took less than half; it is never removed."""
 
 KEEP_DAYS = 7
+FAR_FUTURE = 2**63 - 1
 INFERRED = frozenset({"ibkr"})
 """Feeds that do not say who crossed the spread."""
 
@@ -52,7 +54,7 @@ class DayQuality:
     first, last : int
         Times of the first and last trade that the feed gave, ns UTC.
     gaps : tuple of Gap
-        Spans of open hours without a trade, too long to be a quiet market.
+        Spans of open hours without a trade, too long to be a quiet market, up to the report.
     marks : tuple of GapMark
         Where the collector or the feed say that trades may be missing.
     holes : tuple of Hole
@@ -97,7 +99,9 @@ class DayQuality:
         )
 
 
-def compact(store: Store, paths: list[Path], *, finish: bool) -> list[DayQuality]:
+def compact(
+    store: Store, paths: list[Path], *, finish: bool, now: int = FAR_FUTURE
+) -> list[DayQuality]:
     """Write segments into the store, with a report for each; what is there already stays once.
 
     Each stretch without a gap is written for itself, so that what the store has from elsewhere in a
@@ -109,6 +113,8 @@ def compact(store: Store, paths: list[Path], *, finish: bool) -> list[DayQuality
     paths : list of Path
     finish : bool
         Whether the segments are complete: they are then put aside for `KEEP_DAYS`.
+    now : int
+        ns UTC; what of a session is still to come is no gap of the report.
 
     Raises
     ------
@@ -122,7 +128,7 @@ def compact(store: Store, paths: list[Path], *, finish: bool) -> list[DayQuality
         if segment is None:
             # A crash came before its head was whole: there is nothing in it.
             continue
-        report = _compact_one(store, segment)
+        report = _compact_one(store, segment, now)
         if report is not None:
             reports.append(report)
             write_json(_report_path(store, report), plain(report))
@@ -134,9 +140,9 @@ def compact(store: Store, paths: list[Path], *, finish: bool) -> list[DayQuality
     return reports
 
 
-def compact_all(store: Store, feed: str) -> list[DayQuality]:
+def compact_all(store: Store, feed: str, now: int = FAR_FUTURE) -> list[DayQuality]:
     """Write all that a feed has collected and the store has not; segments stay open."""
-    return compact(store, segments_of(store.path, feed, (OPEN,)), finish=False)
+    return compact(store, segments_of(store.path, feed, (OPEN,)), finish=False, now=now)
 
 
 def sweep(store: Path, feed: str, now: int) -> int:
@@ -150,7 +156,7 @@ def sweep(store: Path, feed: str, now: int) -> int:
     return removed
 
 
-def _compact_one(store: Store, segment: Segment) -> DayQuality | None:
+def _compact_one(store: Store, segment: Segment, now: int) -> DayQuality | None:
     head = segment.head
     runs = _runs(segment)
     if not runs:
@@ -179,6 +185,7 @@ def _compact_one(store: Store, segment: Segment) -> DayQuality | None:
         facts = read_facts(path)
         with writing(path):
             sync_directory(path.parent)
+    gaps = gaps_by(facts.gaps, head.session_id, now) if facts else []
     frames = segment.frames
     every = list(segment.batches())
     times = [batch.block.ts_event for batch in every]
@@ -195,7 +202,7 @@ def _compact_one(store: Store, segment: Segment) -> DayQuality | None:
         late,
         min(int(ts.min()) for ts in times),
         max(int(ts.max()) for ts in times),
-        tuple(Gap(head.contract, head.session_id, *span) for span in (facts.gaps if facts else ())),
+        tuple(Gap(head.contract, head.session_id, *span) for span in gaps),
         tuple(frame for frame in frames if isinstance(frame, GapMark)),
         tuple(holes_of(segment)),
         dict(Counter(frame.kind for frame in frames if isinstance(frame, Note))),

@@ -52,6 +52,28 @@ def find_gaps(
     return gaps
 
 
+def gaps_by(gaps: Sequence[tuple[int, int]], session_id: int, now: int) -> list[tuple[int, int]]:
+    """Return what of a session's gaps had been seen at an instant: its future is none.
+
+    Parameters
+    ----------
+    gaps : sequence of (int, int)
+        As `find_gaps` returns them.
+    session_id : int
+        Trade date.
+    now : int
+        ns UTC.
+    """
+    row = sessions.session_table(session_id, session_id)[0]
+    rth = int(row["t_rth_open"]), int(row["t_rth_close"])
+    seen = [(start, min(end, now)) for start, end in gaps]
+    return [
+        (start, end)
+        for start, end in seen
+        if end - start >= QUIET_NS or min(end, rth[1]) - max(start, rth[0]) >= QUIET_RTH_NS
+    ]
+
+
 def count_off_hours(times: NDArray[np.int64], spans: Sequence[tuple[int, int]]) -> int:
     """Count the times outside all spans."""
     inside = sum(int(((times >= start) & (times < end)).sum()) for start, end in spans)

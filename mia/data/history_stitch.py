@@ -96,10 +96,11 @@ def cut(block: TradeBlock, start: int, end: int) -> TradeBlock:
     ts = block.ts_event
     if len(ts) and ts[0] >= start and ts[-1] < end:
         return block
-    return _part(block, (ts >= start) & (ts < end))
+    return rows_of(block, (ts >= start) & (ts < end))
 
 
-def _part(block: TradeBlock, inside: slice | NDArray[np.bool_]) -> TradeBlock:
+def rows_of(block: TradeBlock, inside: slice | NDArray[np.bool_]) -> TradeBlock:
+    """Return some trades of a block."""
     return replace(
         block,
         ts_event=block.ts_event[inside],
@@ -225,7 +226,7 @@ def _without_first(blocks: list[TradeBlock], count: int) -> list[TradeBlock]:
         skipped = min(count, len(block))
         count -= skipped
         if skipped < len(block):
-            kept.append(_part(block, slice(skipped, None)))
+            kept.append(rows_of(block, slice(skipped, None)))
     return kept
 
 

@@ -256,6 +256,27 @@ def test_sessions_are_kept_apart_and_finished_when_they_are_over(tmp_path) -> No
     assert len(stored(tmp_path, both.contract, 20250311)["ts_event"]) == len(days[1])
 
 
+def test_what_is_still_to_come_of_a_session_is_no_gap_of_its_report(tmp_path, block, clock) -> None:
+    ten = sessions.session_table(DAY, DAY)["t_rth_open"][0] + 1800 * NS
+    with Collector(tmp_path, "test", clock) as collector:
+        collector.add(part(block, slice(int(np.searchsorted(block.ts_event, ten)))))
+        collector.flush()
+        newest = collector.newest
+    store = Store.create(tmp_path)
+    (whole,) = compact_all(store, "test")
+    at_once, after_a_minute, over = (
+        compact_all(store, "test", now)[0].gaps
+        for now in (newest + 59 * NS, newest + 60 * NS, 2 * newest)
+    )
+    # The feed's silence in regular hours up to now counts, the rest of the session does not.
+    assert [(gap.start, gap.end) for gap in after_a_minute if gap not in at_once] == [
+        (newest, newest + 60 * NS)
+    ]
+    assert at_once == whole.gaps[:-1]
+    assert over == whole.gaps
+    assert whole.gaps[-1].start == newest
+
+
 def test_a_crash_between_two_sessions_of_one_batch_doubles_nothing(tmp_path) -> None:
     days = list(synthetic_tape(4, DAY, 2, 600).blocks())
     with Collector(tmp_path, "test", SetClock(int(days[0].ts_event[0]))) as collector:

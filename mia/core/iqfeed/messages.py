@@ -147,6 +147,59 @@ class TradeColumns:
         )
 
 
+class _ReplyLines:
+    """What lines of a history reply have in common: what stands before the time, and the time.
+
+    Parameters
+    ----------
+    kind : str
+        What a line is, for messages.
+    fields : int
+        Fields of a line from its time on.
+    protocol : str
+        6.2 has ``LH`` between the request id and the time, 6.1 has not.
+    not_before : int
+        ns UTC from which the reply begins; `passed` moves it on.
+    """
+
+    def __init__(self, kind: str, fields: int, protocol: str, not_before: int) -> None:
+        self._kind = kind
+        self._fields = fields
+        self._head = 2 if protocol == "6.2" else 1
+        self._not_before = not_before
+        self._eastern = EasternTime()
+
+    def parts(self, line: bytes) -> list[bytes]:
+        """Return the fields of a line from its time on.
+
+        Raises
+        ------
+        ValueError
+            If there are more or fewer, or another head than the protocol's.
+        """
+        parts = line.split(b",")
+        head, fields = self._head, self._fields
+        if len(parts) != head + fields + 1 or parts[-1] or (head == 2 and parts[1] != b"LH"):
+            raise ValueError(f"{line[:120]!r} is no {self._kind} of {head + fields} fields")
+        if parts[head][10:11] != b" ":
+            raise ValueError(f"{line[:120]!r} is no {self._kind}")
+        return parts[head:-1]
+
+    def ns(self, time: bytes) -> int:
+        """Return the ns UTC of a line's time.
+
+        Raises
+        ------
+        ValueError
+            If it cannot be read.
+        """
+        return self._eastern.ns(time[:10], time[11:], self._not_before)
+
+    def passed(self, ts: int) -> None:
+        """Take note that a line of this time was good: later ones do not come before it."""
+        self._not_before = max(self._not_before, ts)
+
+
 class TickDecoder:
     """Reads the ticks of a history reply, oldest first.
 
@@ -163,9 +216,7 @@ class TickDecoder:
             raise FormatError(f"ticks of protocol {protocol} do not say who was the aggressor")
         self.columns = TradeColumns(contract)
         self.other = 0
-        self._head = 2 if protocol == "6.2" else 1
-        self._not_before = not_before
-        self._eastern = EasternTime()
+        self._lines = _ReplyLines("tick", 12, protocol, not_before)
         self._ticks = Ticks()
 
     def add(self, line: bytes) -> bool:
@@ -176,20 +227,16 @@ class TickDecoder:
         ValueError
             If it cannot be read.
         """
-        parts = line.split(b",")
-        head = self._head
-        if len(parts) != head + 13 or parts[-1] or (head == 2 and parts[1] != b"LH"):
-            raise ValueError(f"{line[:120]!r} is no tick of {head + 12} fields")
-        time, last, size, _, bid, ask, _, basis, _, _, side, _ = parts[head : head + 12]
+        time, last, size, _, bid, ask, _, basis, _, _, side, _ = self._lines.parts(line)
         if basis not in {b"C", b"E", b"O"}:
             raise ValueError(f"{basis!r} is no basis of a trade")
-        ts = self._eastern.ns(time[:10], time[11:], self._not_before)
+        ts = self._lines.ns(time)
         price, lots = self._ticks.of(last), whole(size)
         who = aggressor(side)
         quotes = self._ticks.quote(bid), self._ticks.quote(ask)
-        if time[10:11] != b" " or (lots == 0 and basis != b"O"):
+        if lots == 0 and basis != b"O":
             raise ValueError(f"{line[:120]!r} is no tick")
-        self._not_before = max(self._not_before, ts)
+        self._lines.passed(ts)
         if basis == b"O":
             self.other += 1
             return False
@@ -220,9 +267,7 @@ class IntervalDecoder:
     """Reads bars labelled by their beginning; the reply gives high and low before the open."""
 
     def __init__(self, protocol: str = PROTOCOL, not_before: int = 0) -> None:
-        self._head = 2 if protocol == "6.2" else 1
-        self._not_before = not_before
-        self._eastern = EasternTime()
+        self._lines = _ReplyLines("bar", 8, protocol, not_before)
         self._ticks = Ticks()
 
     def read(self, line: bytes) -> IntervalBar:
@@ -233,16 +278,10 @@ class IntervalDecoder:
         ValueError
             If it cannot be read.
         """
-        parts = line.split(b",")
-        head = self._head
-        if len(parts) != head + 9 or parts[-1] or (head == 2 and parts[1] != b"LH"):
-            raise ValueError(f"{line[:120]!r} is no bar of {head + 8} fields")
-        time, high, low, open_, close, _, volume, trades = parts[head : head + 8]
-        if time[10:11] != b" ":
-            raise ValueError(f"{line[:120]!r} is no bar")
+        time, high, low, open_, close, _, volume, trades = self._lines.parts(line)
         of = self._ticks.of
         bar = IntervalBar(
-            self._eastern.ns(time[:10], time[11:], self._not_before),
+            self._lines.ns(time),
             of(open_),
             of(high),
             of(low),
@@ -252,7 +291,7 @@ class IntervalDecoder:
         )
         if not bar.low <= min(bar.open, bar.close) <= max(bar.open, bar.close) <= bar.high:
             raise ValueError(f"{line[:120]!r}: open or close lies outside high and low")
-        self._not_before = max(self._not_before, bar.t_open)
+        self._lines.passed(bar.t_open)
         return bar
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from mia.config.instruments import TICK
 from mia.core.sessions import SECOND
+from mia.gateway.desks.line_desk import LineDesk
 from mia.gateway.protocol import market_replies
 from mia.gateway.protocol.query import ContractQuery
 
@@ -31,7 +32,7 @@ class DepthLine:
     sent: list[list[Row]] = field(default_factory=lambda: [[], []])
 
 
-class DepthDesk:
+class DepthDesk(LineDesk[DepthLine]):
     """Depth subscriptions of one client.
 
     Parameters
@@ -40,19 +41,8 @@ class DepthDesk:
     """
 
     def __init__(self, session: "ClientSession") -> None:
-        self._session = session
-        self._gateway = session.gateway
-        self._lines: dict[int, DepthLine] = {}
+        super().__init__(session)
         self._next = 0
-
-    @property
-    def lines(self) -> int:
-        """How many subscriptions there are."""
-        return len(self._lines)
-
-    def close(self) -> None:
-        """Drop every subscription."""
-        self._lines.clear()
 
     def on_depth(self, request_id: int, query: ContractQuery, rows: int, smart: bool) -> None:
         """Subscribe."""

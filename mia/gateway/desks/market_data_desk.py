@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 from mia.config.instruments import TICK
 from mia.core.sessions import SECOND
+from mia.gateway.desks.line_desk import LineDesk
 from mia.gateway.market.tape_market import DayFigures, TapeSlice
 from mia.gateway.model import ApiContract
 from mia.gateway.protocol import market_replies as messages
@@ -42,7 +43,7 @@ class DataLine:
     sent: dict[int, object] = field(default_factory=dict)
 
 
-class MarketDataDesk:
+class MarketDataDesk(LineDesk[DataLine]):
     """Level-1 subscriptions of one client.
 
     Parameters
@@ -51,20 +52,9 @@ class MarketDataDesk:
     """
 
     def __init__(self, session: "ClientSession") -> None:
-        self._session = session
-        self._gateway = session.gateway
-        self._lines: dict[int, DataLine] = {}
+        super().__init__(session)
         self._next = 0
         self._kind = LIVE
-
-    @property
-    def lines(self) -> int:
-        """How many subscriptions there are."""
-        return len(self._lines)
-
-    def close(self) -> None:
-        """Drop every subscription."""
-        self._lines.clear()
 
     def on_market_data_type(self, kind: int) -> None:
         """Choose live, frozen, delayed or delayed-frozen data for requests to come."""

@@ -1,19 +1,16 @@
 """Bars of five seconds as they end."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from mia.config.instruments import TICK
 from mia.core import sessions
 from mia.core.sessions import SECOND
+from mia.gateway.desks.line_desk import LineDesk
 from mia.gateway.market import bars
 from mia.gateway.model import ApiContract
 from mia.gateway.protocol import market_replies
 from mia.gateway.protocol.market_replies import PriceBar
 from mia.gateway.protocol.query import ContractQuery
-
-if TYPE_CHECKING:
-    from mia.gateway.client_session import ClientSession
 
 WIDTH_S = 5
 WIDTH = WIDTH_S * SECOND
@@ -34,27 +31,13 @@ class _Line:
     close: float
 
 
-class RealtimeDesk:
+class RealtimeDesk(LineDesk[_Line]):
     """Subscriptions of five-second bars of one client.
 
     Parameters
     ----------
     session : ClientSession
     """
-
-    def __init__(self, session: "ClientSession") -> None:
-        self._session = session
-        self._gateway = session.gateway
-        self._lines: dict[int, _Line] = {}
-
-    @property
-    def lines(self) -> int:
-        """How many subscriptions there are."""
-        return len(self._lines)
-
-    def close(self) -> None:
-        """Drop every subscription."""
-        self._lines.clear()
 
     def on_realtime_bars(
         self, request_id: int, query: ContractQuery, seconds: int, what: str, use_rth: bool

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from mia.config.instruments import TICK
 from mia.core.base_types import MISSING_PRICE
 from mia.core.sessions import SECOND
+from mia.gateway.desks.line_desk import LineDesk
 from mia.gateway.market.tape_market import TapeSlice
 from mia.gateway.model import ApiContract
 from mia.gateway.protocol.query import ContractQuery
@@ -31,7 +32,7 @@ class TickLine:
     last: tuple[int, int] | None = None
 
 
-class TickDesk:
+class TickDesk(LineDesk[TickLine]):
     """Tick-by-tick subscriptions of one client.
 
     Parameters
@@ -40,19 +41,8 @@ class TickDesk:
     """
 
     def __init__(self, session: "ClientSession") -> None:
-        self._session = session
-        self._gateway = session.gateway
-        self._lines: dict[int, TickLine] = {}
+        super().__init__(session)
         self._prices: dict[int, str] = {}
-
-    @property
-    def lines(self) -> int:
-        """How many subscriptions there are."""
-        return len(self._lines)
-
-    def close(self) -> None:
-        """Drop every subscription."""
-        self._lines.clear()
 
     def on_tick_by_tick(
         self, request_id: int, query: ContractQuery, kind: str, count: int, ignore_size: bool

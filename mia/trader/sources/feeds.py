@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from mia.core.iqfeed.history import IQFeedHistory
 from mia.core.iqfeed_connector import IQFeedConnector
 from mia.core.protocols import Clock
 from mia.core.sierra_connector import SierraConnector
-from mia.data.history_stitch import OVERLAP_NS, History, cut
+from mia.data.history_stitch import OVERLAP_NS, History, cut, rows_of
 from mia.errors import ConfigError, DataError
 from mia.execution.clocks import MarketClock
 from mia.execution.live.feed_intake import FeedIntake
@@ -30,6 +30,8 @@ Pace = Callable[[int], None]
 """Makes a simulated source hold all that was traded up to a time (ns UTC)."""
 
 _LONGEST_AWAY = 30 * 60 * SECOND
+_AT_ONCE = 4096
+"""Trades of the past that are learned before others have their turn."""
 
 
 class Fronts:
@@ -116,8 +118,13 @@ class SierraFeed:
         """Read the running session from the file."""
         for block in self._past.earlier(self._start):
             self._session.trader.observe(block)
+            await self._breathe()
         self._intake.begin(self._start)
-        count, holes = self._learn_until(self._session.now), self._intake.holes
+        count = 0
+        for learned in self._learn_until(self._session.now):
+            count += learned
+            await self._breathe()
+        holes = self._intake.holes
         log.info("warmed up with %d trades of the file, %d holes", count, holes)
         self._learned.set()
 
@@ -134,7 +141,7 @@ class SierraFeed:
         now = max([now, *told.ts_event[-1:].tolist()])
         if isinstance(self._clock, MarketClock):
             self._clock.hear(now)
-        count = self._learn_until(now)
+        count = sum(self._learn_until(now))
         log.warning("learned %d trades that came while the connection was lost", count)
 
     async def run(self) -> None:
@@ -160,14 +167,23 @@ class SierraFeed:
         while (batch := self._connector.poll()) is not None:
             self._intake.take(batch)
 
-    def _learn_until(self, ts: int) -> int:
+    async def _breathe(self) -> None:
+        """Let links be answered and orders be seen to: a long session takes seconds to learn.
+
+        In lock-step the market stands still meanwhile, and nothing may come in between.
+        """
+        if not self._session.options.lockstep:
+            await asyncio.sleep(0)
+
+    def _learn_until(self, ts: int) -> Iterator[int]:
+        """Learn what the file holds, piece by piece, and tell how many trades each had."""
         if self._pace is not None:
             self._pace(ts)
-        count = 0
         while (batch := self._connector.poll()) is not None:
-            self._intake.learn(batch.block)
-            count += len(batch.block)
-        return count
+            for first in range(0, len(batch.block), _AT_ONCE):
+                piece = rows_of(batch.block, slice(first, first + _AT_ONCE))
+                self._intake.learn(piece)
+                yield len(piece)
 
 
 class IqfeedFeed:

@@ -8,12 +8,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from iqfeed_server import IQConnect
 from run_samples import EASY, easy
+from sierra_writer import SetClock
 
 import mia.trader.assembly
 from mia.backtest import Backtest
@@ -36,6 +38,7 @@ from mia.trader.gateway_process import GatewayProcess, gateway_process
 from mia.trader.live import LiveTrader
 from mia.trader.live_parts import LiveOptions
 from mia.trader.sierra_process import sierra_process
+from mia.trader.sources.feeds import FeedPlace, SierraFeed
 
 ACCOUNT = "DU1234567"
 SEED, START, TRADES = 41, 20250310, 20_000
@@ -279,6 +282,39 @@ def test_a_folder_that_is_not_set_or_not_there_is_told_before_anything_connects(
     ):
         with ExitStack() as stack, pytest.raises(ConfigError, match=words):
             LiveTrader(easy("feed=sierra", *more), options, stack)
+
+
+def test_others_have_their_turn_while_a_long_session_is_learned(tmp_path: Path) -> None:
+    now = OPEN + 23 * 3600 * SECOND
+    SierraFiles(tmp_path, MARKET, 500).advance(now)
+    learned: list[TradeBlock] = []
+    turns: list[int] = []
+    intake = SimpleNamespace(
+        on_notice=lambda notice: None, begin=lambda ts: None, learn=learned.append, holes=0
+    )
+    session = SimpleNamespace(options=SimpleNamespace(lockstep=False), now=now)
+    settings = easy("feed=sierra", f"sierra.folder={tmp_path}").settings
+    contract = SimpleNamespace(name="ESH25", symbol="ES")
+
+    async def count() -> None:
+        while True:
+            turns.append(len(learned))
+            await asyncio.sleep(0)
+
+    async def learn() -> None:
+        place = FeedPlace(settings, session, None, contract, SetClock(now))  # type: ignore[arg-type]
+        feed = SierraFeed(place, intake)  # type: ignore[arg-type]
+        counting = asyncio.create_task(count())
+        await feed.learn()
+        counting.cancel()
+        feed.close()
+
+    asyncio.run(learn())
+    # Between any two pieces of the file, links were answered and orders seen to.
+    assert len(learned) >= 4
+    assert set(turns) >= set(range(1, len(learned)))
+    whole = tape_until(now)
+    assert np.concatenate([block.price for block in learned]).tolist() == whole.price.tolist()
 
 
 def run_iqfeed(
