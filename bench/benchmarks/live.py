@@ -16,6 +16,7 @@ import numpy as np
 from mia.backtest import Backtest
 from mia.config.settings import load_settings
 from mia.core import sessions
+from mia.core.ibkr.wire_socket import GatewaySocket
 from mia.core.trading_types import Decision
 from mia.data.live_ticks import TickGate
 from mia.data.snapshot_files import SnapshotWriter
@@ -167,12 +168,62 @@ class Orders:
     def track_tick_to_order_p99(self, found):
         return found["tick to order"][1]
 
+    def track_socket_to_socket_p50(self, found):
+        return found["socket to socket"][0]
+
+    def track_socket_to_socket_p99(self, found):
+        return found["socket to socket"][1]
+
     def track_order_path_p99(self, found):
         return found["order path"][1]
 
+    track_socket_to_socket_p50.unit = "us"
+    track_socket_to_socket_p99.unit = "us"
     track_tick_to_order_p50.unit = "us"
     track_tick_to_order_p99.unit = "us"
     track_order_path_p99.unit = "us"
+
+
+class SocketToSocket:
+    """Time that the trader works on the packets of a step before the order has left.
+
+    A step comes in several packets, on two connections; the time between them is the gateway's.
+    """
+
+    def __init__(self):
+        self.kept = []
+        self.carried = self.start = 0
+        self.drained = False
+
+    def watch_packets(self, owner):
+        inner = owner.data_received
+
+        def timed(socket, data):
+            self.start, self.drained = time.perf_counter_ns(), False
+            inner(socket, data)
+            spent = time.perf_counter_ns() - self.start
+            self.carried = 0 if self.drained else self.carried + spent
+
+        owner.data_received = timed
+        return inner
+
+    def watch_drain(self, session):
+        inner = session.drain
+
+        def noted():
+            self.drained = True
+            inner()
+
+        session.drain = noted
+
+    def watch_orders(self, broker):
+        inner = broker.submit
+
+        def timed(order):
+            inner(order)
+            self.kept.append(self.carried + time.perf_counter_ns() - self.start)
+
+        broker.submit = timed
 
 
 class Spans:
@@ -234,6 +285,10 @@ def measure(market, instrumented=False):
         )
         trader = LiveTrader(loaded, options, stack)
         broker, session = trader.trader.broker, trader.session
+        path = SocketToSocket()
+        stack.callback(setattr, GatewaySocket, "data_received", path.watch_packets(GatewaySocket))
+        path.watch_drain(session)
+        path.watch_orders(broker)
         if instrumented:
             spans.watch(session, "drain", "drain", begins=True)
             spans.watch(broker.gate, "check", "last gate")
@@ -245,7 +300,7 @@ def measure(market, instrumented=False):
         gateway.stdin.write("\n")
         gateway.stdin.flush()
         stamps = json.loads(gateway.stdout.readline())
-    found = {"tick to order": [last - out for out, last in stamps]}
+    found = {"tick to order": [last - out for out, last in stamps], "socket to socket": path.kept}
     for name in sorted({name for kept in spans.kept for name in kept} - {"all", "drain"}):
         found[name] = [kept.get(name, 0) for kept in spans.kept]
     if instrumented:
