@@ -376,12 +376,8 @@ class SimpleTrader(PositionKeeper):
         facts.open_pnl = 0.0
         facts.open_risk = 0.0
         if position is not None:
-            proposal = position.decision.proposal
             facts.open_pnl = position.open_pnl(context.close)
-            stop = proposal.stop if position.trade is None else position.trade.stop
-            held = max(position.open_quantity, position.decision.quantity)
-            at_risk = proposal.side * (context.close - stop) * held * position.tick_value
-            facts.open_risk = max(0.0, at_risk)
+            facts.open_risk = position.open_risk(context.close)
         facts.last_stop_out = self.risk.last_stop_out
         outcome = self.generator.evaluate(context, facts)
         if not isinstance(outcome, Decision):

@@ -16,6 +16,15 @@ def heard():
     return bus, kept, told
 
 
+def deciding(folder):
+    """Return a registry with a model that decides, and the model's name."""
+    registry = Registry(folder)
+    life.live_through(registry, labelled(100, 0.8, seed=4), 100)
+    name = registry.current().shadow
+    registry.activate(Current(gate=name), "PROMOTED", 1)
+    return registry, name
+
+
 def test_a_first_run_has_no_model_and_says_nothing(tmp_path, heard):
     bus, kept, told = heard
     model = live_model(tmp_path, bus, kept.append)
@@ -49,10 +58,7 @@ def test_a_model_that_decides_is_told_and_kept_and_a_damaged_pointer_too(tmp_pat
 
 def test_a_demotion_by_the_training_is_told_and_kept_at_the_next_session_break(tmp_path, heard):
     bus, kept, told = heard
-    registry = Registry(tmp_path)
-    life.live_through(registry, labelled(100, 0.8, seed=4), 100)
-    name = registry.current().shadow
-    registry.activate(Current(gate=name), "PROMOTED", 1)
+    registry, name = deciding(tmp_path)
     model = live_model(tmp_path, bus, kept.append)
     reason = "drift: the input f18 moved"
     registry.activate(
@@ -69,10 +75,7 @@ def test_a_demotion_by_the_training_is_told_and_kept_at_the_next_session_break(t
 
 def test_a_rollback_by_a_person_is_told_at_the_next_session_break(tmp_path, heard):
     bus, kept, told = heard
-    registry = Registry(tmp_path)
-    life.live_through(registry, labelled(100, 0.8, seed=4), 100)
-    name = registry.current().shadow
-    registry.activate(Current(gate=name), "PROMOTED", 1)
+    registry, name = deciding(tmp_path)
     live_model(tmp_path, bus, kept.append)
     registry.rollback(2)
     bus.publish("session", 20240102)

@@ -74,6 +74,13 @@ class Position:
         average = self._entry_value / self.filled
         return side * (price - average) * self.open_quantity * self.tick_value
 
+    def open_risk(self, price: float) -> float:
+        """USD that what is held or still to be filled loses from `price` ticks to its stop."""
+        proposal = self.decision.proposal
+        stop = proposal.stop if self.trade is None else self.trade.stop
+        held = max(self.open_quantity, self.decision.quantity)
+        return max(0.0, proposal.side * (price - stop) * held * self.tick_value)
+
     def take(self, fill: Fill) -> bool:
         """Book a fill; True if it is the first of the entry."""
         self.fills.append(fill)

@@ -95,3 +95,16 @@ def test_management_goes_on_where_it_was() -> None:
         True,
     )
     assert position.trade.entry == 17_931
+
+
+def test_the_risk_of_a_position_is_that_of_its_whole_order_down_to_its_stop() -> None:
+    position = a_position()
+    proposal = position.decision.proposal
+    side, stop = proposal.side, proposal.stop
+    assert position.open_risk(stop + 10 * side) == 10 * 4 * 12.5
+    position.take(a_fill(0, OrderRole.ENTRY, 2, stop + 10 * side, side))
+    assert position.open_risk(stop + 10 * side) == 10 * 4 * 12.5, "two more may still fill"
+    assert position.trade is not None
+    position.trade.stop = stop + 4 * side
+    assert position.open_risk(stop + 10 * side) == 6 * 4 * 12.5
+    assert position.open_risk(stop) == 0.0, "beyond its stop nothing more is counted"

@@ -302,8 +302,8 @@ def test_others_have_their_turn_while_a_long_session_is_learned(tmp_path: Path) 
             await asyncio.sleep(0)
 
     async def learn() -> None:
-        place = FeedPlace(settings, session, None, contract, SetClock(now))  # type: ignore[arg-type]
-        feed = SierraFeed(place, intake)  # type: ignore[arg-type]
+        place = FeedPlace(settings, session, None, contract, SetClock(now))
+        feed = SierraFeed(place, intake)
         counting = asyncio.create_task(count())
         await feed.learn()
         counting.cancel()
