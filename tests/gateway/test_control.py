@@ -136,7 +136,7 @@ def test_a_shutdown_is_passed_on() -> None:
         (b"[]", "a command is a table"),
         (b'{"command": "explode"}', "unknown command 'explode'"),
         (b'{"command": "status", "all": 1}', "status takes nothing else"),
-        (b'{"command": "fault"}', "unknown fault None"),
+        (b'{"command": "fault"}', "a fault needs a name, one of"),
         (b'{"command": "jump", "seconds": "long"}', "seconds takes a number"),
         (b'{"command": "jump", "when": {}}', "jump happens at once"),
         (b'{"command": "place_by_hand", "symbol": "XX"}', "XX has no contract that trades here"),

@@ -79,6 +79,7 @@ def test_a_fault_happens_to_the_message_that_it_counts_and_to_no_other() -> None
 @pytest.mark.parametrize(
     ("text", "why"),
     [
+        ("[[fault]]\nkind = 'drop'", "a fault needs a name, one of bad_tick"),
         ("[[fault]]\nname = 'explode'", "unknown fault 'explode'"),
         ("[[fault]]\nname = 'drop'\nloud = true", "no parameter 'loud'"),
         ("[[fault]]\nname = 'drop'\nafter = 1", "after takes true or false"),

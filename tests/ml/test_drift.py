@@ -97,6 +97,7 @@ def test_a_moved_input_demotes_a_model_that_is_still_right(moved):
     assert judge_gate(stored, later.take(slice(0, 99)), trained) is None, "no whole block after it"
     reason = judge_gate(stored, later, trained)
     assert reason.startswith(f"drift: the input {name} moved")
+    assert judge_gate(stored, later.take(slice(0, 100)), trained) == reason, "its block is whole"
     assert judge_gate(stored, later, trained.take(slice(0, 99))) is None, "too few to compare with"
 
 

@@ -195,6 +195,8 @@ def read_fault(table: Mapping[str, Any]) -> Fault:
     given = dict(table)
     name = given.pop("name", None)
     when = given.pop("when", {})
+    if name is None:
+        raise ConfigError(f"a fault needs a name, one of {', '.join(sorted(KINDS))}")
     if not isinstance(name, str) or name not in KINDS:
         raise ConfigError(f"unknown fault {name!r}: one of {', '.join(sorted(KINDS))}")
     kind = KINDS[name]
