@@ -445,3 +445,13 @@ def test_a_planned_way_back_hands_out_what_was_held_if_it_is_called_off() -> Non
     desk.trades("whole", trades[k:])
     assert sorted(desk.out()) == sorted(by_prints(trades))
     assert desk.arbiter.followed == "whole"
+
+
+def test_reasons_are_the_words_that_journals_of_earlier_runs_have():
+    assert [reason.value for reason in SwitchReason] == [
+        "AGE",
+        "LINK",
+        "GAP",
+        "DISAGREEMENT",
+        "RECOVERED",
+    ]
