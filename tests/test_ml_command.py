@@ -53,6 +53,24 @@ def test_a_run_with_few_trades_says_how_many_training_needs(tmp_path):
     assert "Nothing is validated below 50" in (out / "model_report.html").read_text()
 
 
+@pytest.mark.parametrize("wanted", [True, False])
+def test_training_obeys_the_setting_about_moved_inputs(tmp_path, monkeypatch, wanted):
+    data = labelled(260, 1.5, seed=2)
+    registry = Registry(tmp_path)
+    life.live_through(registry, data.take(slice(0, 150)), 100)
+    name = registry.current().shadow
+    fitted = registry.load(name).model.fitted
+    data.x[200:, int(np.asarray(fitted.columns)[np.argmin(np.abs(fitted.weight))])] += 2.0
+    gate = Current(gate=name, gate_since=int(data.ends[149]), trained_trades=250)
+    registry.activate(gate, "PROMOTED", 1)
+    # Trades of this kind are in no run: they have one input moved on purpose.
+    monkeypatch.setattr("mia.cli.ml._trades", lambda state, run: data)
+    setting = f"ml.demote_on_moved_inputs={str(wanted).lower()}"
+    found = mia("ml", "train", "--models", tmp_path, "--set", setting, "--json", "--quiet")
+    assert found.exit_code == 0, found.output
+    assert (registry.current().gate == name) != wanted
+
+
 def test_status_names_the_models_and_rollback_puts_them_back(lived, tmp_path):
     root, _ = lived
     shutil.copytree(root, tmp_path, dirs_exist_ok=True)

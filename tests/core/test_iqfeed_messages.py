@@ -53,6 +53,29 @@ def test_the_protocol_says_how_many_fields_there_are():
         TickDecoder("ESH25", "6.0")
 
 
+def test_a_line_of_the_newer_protocol_says_what_it_is():
+    with pytest.raises(ValueError, match="is no tick of 14 fields"):
+        TickDecoder("ESH25").add(TICK.replace(b",LH,", b",LX,"))
+    with pytest.raises(ValueError, match="is no bar of 10 fields"):
+        IntervalDecoder().read(BAR.replace(b",LH,", b",LX,"))
+
+
+def test_the_hour_that_comes_twice_goes_on_after_the_line_before():
+    """01:00 after 01:59 is the second one, an hour later, on 2 November 2025."""
+    decoder = TickDecoder("ESZ25")
+    for clock in (b"00:59:00.000000", b"01:59:00.000000", b"01:00:00.000000", b"02:00:00.000000"):
+        line = TICK.replace(b"2025-03-10 09:30:00.123456", b"2025-11-02 " + clock)
+        assert decoder.add(line)
+    first, *rest = decoder.columns.block().ts_event.tolist()
+    assert [(ts - first) // 60_000_000_000 for ts in rest] == [60, 61, 121]
+    bars = IntervalDecoder()
+    starts = [
+        bars.read(BAR.replace(b"2025-03-10 09:30:00", b"2025-11-02 " + clock)).t_open
+        for clock in (b"01:55:00", b"01:00:00")
+    ]
+    assert starts[1] - starts[0] == 5 * 60_000_000_000
+
+
 def test_trades_that_do_not_count_for_the_last_price_are_left_out():
     decoder = TickDecoder("ESH25")
     assert not decoder.add(TICK.replace(b",C,", b",O,"))

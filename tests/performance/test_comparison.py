@@ -10,7 +10,7 @@ from trading_cases import a_closed_trade
 from mia.core.base_types import OrderRole, Reason
 from mia.core.trading_types import Fill
 from mia.performance.comparison import compare
-from mia.performance.comparison_page import render, verdict
+from mia.performance.comparison_page import apart_lines, render, verdict
 from mia.performance.divergence import diverge, matched
 from mia.performance.output import write_candles
 from mia.performance.recorder import RunRecord
@@ -155,3 +155,15 @@ def test_runs_read_from_files_compare_as_those_in_memory(tmp_path):
     found, wanted = compare(*read), compare(of(one), of(other))
     assert found["differences"] == wanted["differences"]
     assert diverge(read[0].record, read[1].record) == diverge(one.record, other.record)
+
+
+def test_decisions_that_part_are_dated_in_new_york_and_trades_have_their_ids():
+    nothing = {"only_a": [], "only_b": [], "list": []}
+    parted = {
+        "decisions": nothing | {"only_a": ["1741617000000000000 P1 LONG"]},
+        "fills": nothing,
+        "trades": nothing | {"only_b": ["TRADE_20250310_143000_0a1b2c3d"]},
+    }
+    lines = apart_lines(parted)
+    assert ["decision", "2025-03-10 10:30:00 P1 LONG", "only in A"] in lines
+    assert ["trade", "TRADE_20250310_143000_0a1b2c3d", "only in B"] in lines
